@@ -213,6 +213,7 @@ _TABLE = (
     _client("bad_edit", Refused, "The list of edits names a body twice, or an edit is not exactly one change."),
     _client("document_too_large", Refused, "The document of a body is too large."),
     _client("scene_too_large", Conflict, "The scene would have too many bytes."),
+    _client("bad_joint", Conflict, "A joint or pair names a body that the scene would not have."),
     _client("scene_empty", Conflict, "A scene has at least one body."),
     _client("unknown_template", Refused, "The catalogue has no template of this name."),
     _client("bad_scene", Refused, "The scene is not valid; the field names the part."),

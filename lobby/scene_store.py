@@ -225,7 +225,7 @@ class SceneStore:
 
         Raises NotFound; Refused for a document that is not valid; Conflict: ``not_member``, ``not_editable``,
         ``stale_version`` (with the present document as detail), ``lock_required``, ``stale_lock``, ``body_locked``, or
-        a limit.
+        ``bad_joint`` for a joint of a body that would not be there, or a limit.
         """
         check_edits(edits)
         await self._about(session)
@@ -387,6 +387,7 @@ class SceneStore:
             keys.session(session), keys.session_player(session, player), keys.scene_edits(session),
             keys.scene_bodies(session), keys.scene_log(session), keys.scene_undo(session),
             keys.scene_removed(session), keys.deadlines, keys.session_players(session),
+            keys.scene_document(session, WORLD),
         ]  # fmt: skip
         args: list[Argument] = [
             session, keys.wake(session), player, command, kind, step, BODIES_MAX, VERTICES_MAX, SCENE_BYTES,

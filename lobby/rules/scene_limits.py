@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 
 from tussle.lobby.errors import Refused
+from tussle.lobby.rules.joints import Joint, check_joints, check_pairs
 from tussle.lobby.rules.scenes import Body, Rail, Recipe, Scene
 from tussle.lobby.rules.shape_sizes import count_vertices
 
@@ -38,6 +39,12 @@ HANDLES_MAX = 64
 
 REACH = 1000.0
 """The largest coordinate of a place, and the largest amplitude of a rail [m]."""
+
+JOINTS_MAX = 128
+"""Most joints of a scene, and most pairs."""
+
+FORCE_MAX = 1e9
+"""The largest force [N] or torque [N m] of a motor, and the largest stiffness or damping of a joint's spring."""
 
 SPEED_MAX = 1000.0
 """The largest velocity [m/s] and spin [rad/s]."""
@@ -95,6 +102,15 @@ def check_world(scene: Scene) -> None:
     if scene.tolerance != 0.0:
         _within("tolerance", scene.tolerance, 1e-5, 10.0)
     _within("max_iterations", scene.max_iterations, 1, 100)
+    _within("joints", len(scene.joints), 0, JOINTS_MAX)
+    _within("pairs", len(scene.pairs), 0, JOINTS_MAX)
+    check_joints(scene.joints)
+    check_pairs(scene.pairs)
+    for joint in scene.joints:
+        try:
+            _check_joint(joint)
+        except Refused as error:
+            raise Refused(f"joint {joint.id!r}: {error.message}", code=error.reason, field="joints") from None
 
 
 def check_recipe(recipe: Recipe) -> int:
@@ -142,6 +158,18 @@ def _check_rail(rail: Rail) -> None:
     _within("rail.phase", abs(rail.phase), 0.0, 1e3)
     _within("rail.axis", math.hypot(*rail.axis), 1e-6, 1e6)
     _within("rail.spin", abs(rail.spin), 0.0, SPEED_MAX)
+
+
+def _check_joint(joint: Joint) -> None:
+    _within("anchor", max(map(abs, (*joint.anchor, *(joint.anchor_b or ())))), 0.0, REACH)
+    _within("limits", max(map(abs, joint.limits or (0.0,))), 0.0, REACH)
+    if joint.motor is not None:
+        _within("motor.speed", abs(joint.motor.speed), 0.0, SPEED_MAX)
+        _within("motor", max(joint.motor.torque, joint.motor.force), 0.0, FORCE_MAX)
+    if joint.spring is not None:
+        _within("spring.stiffness", joint.spring.stiffness, 0.0, FORCE_MAX)
+        _within("spring.damping", joint.spring.damping, 0.0, FORCE_MAX)
+        _within("spring.rest", abs(joint.spring.rest or 0.0), 0.0, REACH)
 
 
 def _within(field: str, value: float, low: float, high: float) -> None:

@@ -6,11 +6,13 @@ validates types and ranges; physics checks whether bodies overlap. It must never
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from tussle.lobby.errors import Refused
+from tussle.lobby.rules.joints import Joint, Pair, check_joints, check_pairs
 
 __all__ = [
     "Body",
@@ -23,6 +25,7 @@ __all__ = [
     "decode_scene",
     "encode_scene",
     "scene_schema",
+    "with_bodies",
 ]
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -112,6 +115,8 @@ class Scene(_Document, frozen=True):
     contact_mass: NonNegative = 0.0
     tolerance: NonNegative = 0.0
     max_iterations: Annotated[int, msgspec.Meta(ge=1, le=500)] = 25
+    joints: Annotated[tuple[Joint, ...], msgspec.Meta(max_length=512)] = ()
+    pairs: Annotated[tuple[Pair, ...], msgspec.Meta(max_length=512)] = ()
 
 
 def decode_scene(document: bytes | str) -> Scene:
@@ -131,7 +136,20 @@ def decode_scene(document: bytes | str) -> Scene:
                 code="bad_scene",
                 field="rail",
             )
+    check_joints(scene.joints, seen)
+    check_pairs(scene.pairs, seen)
     return scene
+
+
+def with_bodies(scene: Scene, bodies: Sequence[Body]) -> Scene:
+    """Return the scene with other bodies. Joints and pairs of a body that is not among them are left out."""
+    names = {body.id for body in bodies}
+    return msgspec.structs.replace(
+        scene,
+        bodies=tuple(bodies),
+        joints=tuple(one for one in scene.joints if one.a in names and (one.b is None or one.b in names)),
+        pairs=tuple(one for one in scene.pairs if one.a in names and one.b in names),
+    )
 
 
 def encode_scene(scene: Scene) -> bytes:

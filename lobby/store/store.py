@@ -67,6 +67,7 @@ Reply = Any
 Argument = str | bytes | int
 
 REFUSALS: dict[str, type[LobbyError]] = {
+    "bad_joint": Conflict,
     "banned": Forbidden,
     "body_locked": Conflict,
     "ended": Conflict,

@@ -20,10 +20,22 @@ from tussle.server.physics.elimination import find_entry, nodes_meet, plan_elimi
 from tussle.server.physics.friction import friction_derivatives
 from tussle.server.physics.fronts import factorise, solve
 from tussle.server.physics.jit import borrow, inlined, inner
+from tussle.server.physics.joint_forces import add_joint_cliques, add_joints, arm_limits
 from tussle.server.physics.kernel_arrays import AFFINE, ContactRow
 from tussle.server.physics.spring_forces import spring_derivatives
 
-__all__ = ["add_bodies", "add_contacts", "add_friction", "find_newton_direction", "lay_out", "solve_system"]
+__all__ = [
+    "add_bodies",
+    "add_contacts",
+    "add_friction",
+    "find_jointed_direction",
+    "find_newton_direction",
+    "lay_out",
+    "solve_system",
+]
+
+ARMINGS = 5
+"""The most times that a direction is computed, with more limits and motors of joints armed each time."""
 
 
 @inner
@@ -36,6 +48,35 @@ def find_newton_direction(t, springs, params, islands, island, w, c, lag, store)
     row = ContactRow(np.empty(16, np.int64), np.empty(16), np.empty(3), np.empty((3, 3)), np.empty((3, 12)))
     system, store = lay_out(t, springs, params, islands, island, w, c, lag, row, store)
     _solve_newton(t, springs, params, islands, island, w, c, lag, row, system)
+    return store
+
+
+@inner
+def find_jointed_direction(t, joints, springs, params, islands, island, w, c, lag, store):
+    """The same with joints. It is a function of its own, because the other one is faster without them.
+
+    The direction is computed again where it would pass limits of joints (server/physics/joint_forces.py).
+    """
+    row = ContactRow(np.empty(16, np.int64), np.empty(16), np.empty(3), np.empty((3, 3)), np.empty((3, 12)))
+    armed = np.zeros((joints.links.shape[0], 2), np.int64)
+    first, last = islands.member_start[island], islands.member_start[island + 1]
+    for _ in range(ARMINGS):
+        for m in range(first, last):
+            for v in range(t.node_start[islands.members[m]], t.node_start[islands.members[m] + 1]):
+                for k in range(3):
+                    w.direction[v, k] = 0.0
+        cliques, begins = _collect_cliques(t, springs, params, islands, island, c, lag, row)
+        cliques, begins = add_joint_cliques(t, joints, islands, island, cliques, begins)
+        system, store = plan_elimination(
+            t, islands.members, first, last, cliques, begins, w.place, w.front, store
+        )
+        add_bodies(t, springs, params, islands, island, w, system)
+        add_contacts(t, params, islands, island, w, c, system, row)
+        add_friction(t, params, islands, island, w, lag, system, row)
+        add_joints(t, joints, islands, island, w, armed, system)
+        solve_system(t, islands, island, w, system)
+        if not arm_limits(t, joints, islands, island, w, armed):
+            break
     return store
 
 

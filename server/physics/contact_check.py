@@ -58,8 +58,35 @@ def _collision_mesh(model: Model) -> ipctk.CollisionMesh:
     faces = np.asfortranarray(t.faces.astype(np.int32))
     edges = np.asfortranarray(unique_edges(t.faces).astype(np.int32))
     mesh = ipctk.CollisionMesh(np.asfortranarray(t.rest), edges, faces)
-    mesh.can_collide = ipctk.make_vertex_patches_filter(patches)
+    mesh.can_collide = ipctk.make_vertex_patches_filter(patches) & _apart_filter(model)
     return mesh
+
+
+def _apart_filter(model: Model) -> ipctk.CollisionFilter:
+    """Return the filter of pairs of bodies that the scene lets pass through one another.
+
+    Pairs that share no body make one filter together, so that a chain of joints has two.
+    """
+    owner = model.tables.vertex_group
+    own = np.arange(1, len(owner) + 1)
+    rounds: list[dict[int, int]] = []
+    for a, b in _apart(model):
+        free = next((one for one in rounds if a not in one and b not in one), None)
+        if free is None:
+            free = {}
+            rounds.append(free)
+        free[a] = free[b] = -a - 1
+    between = ipctk.CollisionFilter()
+    for one in rounds:
+        patch = np.array([one.get(group, 0) for group in range(int(owner.max(initial=0)) + 1)])[owner]
+        between = between & ipctk.make_vertex_patches_filter(np.where(patch < 0, patch, own).astype(np.int32))
+    return between | ~ipctk.make_vertex_patches_filter(owner.astype(np.int32))
+
+
+def _apart(model: Model) -> list[tuple[int, int]]:
+    """Return the pairs of groups that may not touch."""
+    groups = len(model.tables.point_start) - 1
+    return [(int(key) // groups, int(key) % groups) for key in model.joint_arrays.apart]
 
 
 def _world(model: Model, state: State) -> Floats:
@@ -125,12 +152,15 @@ def _contained(model: Model, state: State) -> tuple[tuple[str, str], ...]:
     highs = np.array([positions[rows].max(axis=0) for _, rows, _, _ in groups])
     count = len(model.body_ids)
     found = []
+    apart = set(_apart(model))
     for outer, (outer_name, _, faces, closed) in enumerate(groups):
         if not closed:
             continue
         inside = (lows >= lows[outer]).all(axis=1) & (highs <= highs[outer]).all(axis=1)
         for inner in np.flatnonzero(inside):
             if inner == outer or (inner >= count and outer >= count):
+                continue
+            if (min(inner, outer), max(inner, outer)) in apart:
                 continue
             point = positions[groups[inner][1].start]
             if winding_number(point, positions[faces]) > 0.5:
@@ -174,7 +204,7 @@ def smallest_gap(model: Model, state: State) -> float | None:
         np.asfortranarray(t.faces.astype(np.int32)),
     )
     bodies = np.minimum(t.vertex_group, len(model.body_ids)).astype(np.int32)
-    mesh.can_collide = ipctk.make_vertex_patches_filter(bodies)
+    mesh.can_collide = ipctk.make_vertex_patches_filter(bodies) & _apart_filter(model)
     positions = _world(model, state)
     for within in GAPS:
         candidates = ipctk.Candidates()
@@ -210,12 +240,13 @@ def intersecting_pairs(model: Model, state: State, *, most: int = TESTS_MAX) -> 
     positions = np.ascontiguousarray(_world(model, state))
     groups = _cached_groups(model)
     count = len(model.body_ids)
+    apart = set(_apart(model))
     found: list[tuple[str, str]] = []
     tests = 0
     for a, (name, rows, faces, _) in enumerate(groups):
         for b in range(a, len(groups)):
             other, other_rows, other_faces, _ = groups[b]
-            if a >= count or (a == b and model.tables.kind[a] == AFFINE):
+            if a >= count or (a, b) in apart or (a == b and model.tables.kind[a] == AFFINE):
                 continue
             if (positions[rows].min(axis=0) > positions[other_rows].max(axis=0)).any() or (
                 positions[other_rows].min(axis=0) > positions[rows].max(axis=0)

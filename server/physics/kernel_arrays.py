@@ -18,6 +18,7 @@ __all__ = [
     "Bulks",
     "ContactRow",
     "Islands",
+    "Joints",
     "Lagged",
     "Pairs",
     "SolverParameters",
@@ -82,6 +83,23 @@ class Tables(NamedTuple):
     cluster: Ints
     near_start: Ints
     near: Ints
+
+
+class Joints(NamedTuple):
+    """The joints, sorted by the body that they count for, and which groups may not touch; j joints, b bodies.
+
+    start (b + 1,): range of each body. links (j, LINKS): kind, bodies, nodes. frames (j, 2, 4, 7): of the anchor and
+    three directions of either side, the weights of four nodes, and a constant. numbers (j, COLUMNS). slopes (j, 8, 3):
+    derivative of the coordinate at the start of the step. apart (p,): pairs of groups a < b that may not touch, as a *
+    groups + b, sorted. server/physics/joint_forces.py has the columns.
+    """
+
+    start: Ints
+    links: Ints
+    frames: Floats
+    numbers: Floats
+    slopes: Floats
+    apart: Ints
 
 
 class Bulks(NamedTuple):

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tussle.lobby.rules.joints import Joint
 from tussle.lobby.rules.scenes import Rail, Scene
 from tussle.server.physics.geometry import Ints
 from tussle.server.physics.inertia import measure_motion
-from tussle.server.physics.kernel_arrays import AFFINE, Bulks, Springs, Tables
+from tussle.server.physics.kernel_arrays import AFFINE, Bulks, Joints, Springs, Tables
 from tussle.server.physics.world_state import Floats, State
 
 __all__ = [
@@ -47,7 +48,8 @@ class Model:
     scene, or the one that its bodies ask for [m/s]. gravity (n, 3): acceleration of each node [m/s^2]. rails:
     body, nodes at rest [m], shape (4, 3), and prescribed motion. handles: (body, name) -> nodes and weights whose
     weighted sum is the mean of the handle's vertices. pins: springs that hold affine bodies. tables: the arrays of the
-    kernels. bulks: sizes of bodies, then of obstacles.
+    kernels. bulks: sizes of bodies, then of obstacles. joints: those of the scene, in the order of State.broken.
+    joint_arrays: what the kernels need of them, and which bodies may not touch.
     """
 
     scene: Scene
@@ -76,6 +78,8 @@ class Model:
     pins: Springs
     tables: Tables
     bulks: Bulks
+    joints: tuple[Joint, ...]
+    joint_arrays: Joints
 
     def body(self, name: str) -> int:
         """Return the number of a body. Raises KeyError if no body has this name."""

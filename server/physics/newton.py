@@ -15,13 +15,14 @@ import math
 
 import numpy as np
 
-from tussle.server.physics.assembly import find_newton_direction
+from tussle.server.physics.assembly import find_jointed_direction, find_newton_direction
 from tussle.server.physics.barrier import barrier, contact_energy, measure_distances, mollifier
 from tussle.server.physics.broadphase import candidate_pairs
 from tussle.server.physics.distance import EDGE_EDGE
 from tussle.server.physics.friction import friction_derivatives, friction_energy
 from tussle.server.physics.islands import group_by_island, label_islands, second_vertex
 from tussle.server.physics.jit import borrow, inlined, inner, kernel
+from tussle.server.physics.joint_forces import drop_apart, island_joints_energy, joined_groups
 from tussle.server.physics.kernel_arrays import AFFINE, Islands, Lagged, Pairs, Workspace
 from tussle.server.physics.potential import body_energy, elastic_energy, place_vertices
 from tussle.server.physics.spring_forces import spring_energy
@@ -145,7 +146,7 @@ def _set_swept_boxes(t, w, done, margin):
 
 
 @inner
-def _find_candidates(t, w, present, dhat):
+def _find_candidates(t, apart, w, present, dhat):
     """Return the candidates of the boxes, each inflated by half of dhat, with bounds and weights at the iterate; not
     sorted.
     """
@@ -162,6 +163,8 @@ def _find_candidates(t, w, present, dhat):
         t.bends,
         present,
     )
+    if apart.shape[0] > 0:
+        pairs = drop_apart(apart, t.point_start.shape[0] - 1, t.vertex_group, pairs)
     bound = np.empty(pairs.shape[0])
     weights = np.empty((pairs.shape[0], 4))
     measure_distances(pairs, w.x, dhat, bound, weights)
@@ -169,10 +172,13 @@ def _find_candidates(t, w, present, dhat):
 
 
 @inner
-def _sort_by_island(t, params, pairs, bound, weights, lag, takes_part):
-    """Return the candidates sorted by island, as Pairs, and the Islands."""
+def _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part):
+    """Return the candidates sorted by island, as Pairs, and the Islands.
+
+    joined: pairs of groups that lagged contacts and joints join, shape (m, 2).
+    """
     bodies = takes_part.shape[0]
-    label, count = label_islands(pairs, t.vertex_group, lag.groups, takes_part)
+    label, count = label_islands(pairs, t.vertex_group, joined, takes_part)
     keys = np.empty(pairs.shape[0], np.int64)
     for p in range(pairs.shape[0]):
         a, b = t.vertex_group[pairs[p, 1]], t.vertex_group[second_vertex(pairs, p)]
@@ -305,7 +311,7 @@ def _limit_direction(t, w, b):
 
 
 @inner
-def _line_search(t, springs, params, islands, i, w, c, lag, energy, halvings):
+def _line_search(t, joints, springs, params, islands, i, w, c, lag, energy, halvings):
     """Find a trial position of an island, free of collision, at which its potential does not rise. Returns whether
     there is one, and the share of the direction that it takes.
 
@@ -336,6 +342,8 @@ def _line_search(t, springs, params, islands, i, w, c, lag, energy, halvings):
                 w.start,
                 params.friction_eps,
             )
+            if joints.links.shape[0] > 0:
+                trial += island_joints_energy(joints, islands, i, w.q_trial)
         if not known:
             known = True
             energy[i] = trial
@@ -471,7 +479,7 @@ def measure_energies(t, springs, pins, params, c, lag, active, q, x, start):
 
 
 @kernel
-def minimise_potential(t, springs, pins, params, q_start, predicted, coast, active, impulses, points):
+def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coast, active, impulses, points):
     """Minimise the incremental potential from q_start, shape (nodes, 3), about the predicted position.
 
     Begins on the way to where the bodies would coast to, or fall to if they touch nothing. coast: the predicted
@@ -504,6 +512,7 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, coast, acti
     )
     none = np.zeros(1, np.int64)
     islands = Islands(none[:0], none, none, none[:0], none)
+    joined = lag.groups
     energy = np.empty(0)
     store = np.empty(0)
     iterations = 0
@@ -522,8 +531,10 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, coast, acti
                 running = True
                 if guessing:
                     _set_guess(t, params, islands, i, w, c, coast)
-                else:
+                elif joints.links.shape[0] == 0:
                     store = find_newton_direction(t, springs, params, islands, i, w, c, lag, store)
+                else:
+                    store = find_jointed_direction(t, joints, springs, params, islands, i, w, c, lag, store)
                 for m in range(islands.member_start[i], islands.member_start[i + 1]):
                     b = islands.members[m]
                     step_size[b], outside = _limit_direction(t, w, b)
@@ -533,10 +544,13 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, coast, acti
             iterations += 0 if guessing else 1
         if stale:
             _set_swept_boxes(t, w, done, BOX_MARGIN * params.dhat)
-            pairs, bound, weights = _find_candidates(t, w, present, params.dhat)
+            pairs, bound, weights = _find_candidates(t, joints.apart, w, present, params.dhat)
             if not begun:
                 lag = _lag_contacts(t, pairs, bound, weights, w.x, params)
-            c, islands = _sort_by_island(t, params, pairs, bound, weights, lag, takes_part)
+                joined = lag.groups
+                if joints.links.shape[0] > 0:
+                    joined = joined_groups(joints, bodies, lag.groups)
+            c, islands = _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part)
             energy = np.full(islands.member_start.shape[0] - 1, np.nan)
             _restart_joined_bodies(t, w, islands, done, step_size, last_size)
             if not begun:
@@ -550,7 +564,7 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, coast, acti
                 largest = max(largest, step_size[islands.members[m]])
                 last = max(last, last_size[islands.members[m]])
             halvings = GUESS_HALVINGS if guessing else MAX_HALVINGS
-            found, share = _line_search(t, springs, params, islands, i, w, c, lag, energy, halvings)
+            found, share = _line_search(t, joints, springs, params, islands, i, w, c, lag, energy, halvings)
             if found:
                 _accept_trial(t, islands, i, w, c)
             if guessing:

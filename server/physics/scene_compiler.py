@@ -16,6 +16,7 @@ from tussle.server.physics import shapes
 from tussle.server.physics.barrier import barrier_force
 from tussle.server.physics.contact_check import TOUCH, check_contact, intersecting_pairs, nearest_pair
 from tussle.server.physics.geometry import Mesh, bounding_radius
+from tussle.server.physics.joint_layout import lay_out_joints
 from tussle.server.physics.layout import (
     Part,
     add_grips,
@@ -63,6 +64,7 @@ def compile_scene(
         if check:
             refuse_wide_dhat(part, scene.dhat)
     tables = lay_out(bodies, obstacles, contact_mass=scene.contact_mass)
+    joint_arrays, joints = lay_out_joints(tables, bodies, obstacles, scene.joints, scene.pairs)
     pins, handles = lay_out_springs(bodies, tables.node_start, scene.dt)
     if grips:
         add_grips(bodies, tables.node_start, handles)
@@ -105,6 +107,8 @@ def compile_scene(
         pins=pins,
         tables=tables,
         bulks=measure_bulks([*bodies, *obstacles], tables),
+        joints=joints,
+        joint_arrays=joint_arrays,
     )
     q = np.concatenate([np.zeros((0, 3)), *[part.q for part in bodies]])
     v = np.concatenate([np.zeros((0, 3)), *[part.v for part in bodies]])
@@ -112,7 +116,7 @@ def compile_scene(
         rows = slice(model.node_offset[number], model.node_offset[number + 1])
         q[rows] = rail_pose(model, number, 0.0)
         v[rows] = 0.0
-    state = State(q=q, v=v, active=np.ones(count, dtype=bool), tick=0)
+    state = State(q=q, v=v, active=np.ones(count, dtype=bool), broken=np.zeros(len(joints), dtype=bool))
     if check:
         refuse_overlaps(model, state)
     return model, state

@@ -14,11 +14,21 @@ import numpy as np
 from tussle.lobby.errors import Refused, SolverFailed
 from tussle.server.physics.barrier import barrier_force
 from tussle.server.physics.inertia import predict_positions
-from tussle.server.physics.kernel_arrays import AFFINE, SolverParameters, Springs
+from tussle.server.physics.joint_forces import (
+    BODY_A,
+    BODY_B,
+    KIND,
+    START,
+    STEP,
+    STEP_SQUARE,
+    measure_joints,
+    start_joints,
+)
+from tussle.server.physics.kernel_arrays import AFFINE, Joints, SolverParameters, Springs
 from tussle.server.physics.model import GRAVITY, Model, motion_energies, parking, rail_pose
 from tussle.server.physics.newton import minimise_potential
 from tussle.server.physics.substeps import count_substeps
-from tussle.server.physics.world_state import Control, Floats, State, StepReport
+from tussle.server.physics.world_state import Bools, Control, Floats, State, StepReport
 
 __all__ = ["step"]
 
@@ -62,13 +72,17 @@ def step(
     tick, iterations = state.tick, model.scene.max_iterations
     reports: list[StepReport] = []
     for part in range(parts):
-        state = State(q=q, v=v, active=active, tick=tick)
+        state = State(q=q, v=v, active=active, tick=tick, broken=state.broken)
         time = (tick + (part + 1) / parts - control.rail_delay) * h
         halt = control.halt and part == parts - 1
         q, v, report = _solve_part(model, state, control, h / parts, time, iterations, halt)
         reports.append(report)
         iterations = max(PART_ITERATIONS, iterations - report.iterations)
-    return State(q=q, v=v, active=active, tick=tick + 1), _joined(reports)
+    report = _joined(reports)
+    broken = state.broken
+    if model.joints:
+        broken = broken | _breaking(model, report)
+    return State(q=q, v=v, active=active, tick=tick + 1, broken=broken), report
 
 
 def _solve_part(
@@ -91,10 +105,24 @@ def _solve_part(
     impulses = np.zeros((bodies + 1, bodies + 1, 3))
     points = np.zeros((bodies + 1, bodies + 1, 3))
     springs = _collect_springs(model, q, active, control, h)
+    joints = _with_joints(model, state, h) if model.joints else model.joint_arrays
     q_next, iterations, contacts, nearest, converged, energies = minimise_potential(
-        model.tables, springs, len(model.pins.body), params, q, predicted, coast, active, impulses, points
+        model.tables,
+        joints,
+        springs,
+        len(model.pins.body),
+        params,
+        q,
+        predicted,
+        coast,
+        active,
+        impulses,
+        points,
     )
     elastic, held, contact, friction = energies
+    transmitted = np.zeros((len(model.joints), 3))
+    if model.joints:
+        held += measure_joints(joints, q_next, transmitted)
     if not math.isfinite(float(q_next.sum())):
         raise SolverFailed(f"tick {state.tick}: the step is not finite")
     v_next = np.zeros_like(q) if halt else (q_next - q) / h
@@ -112,6 +140,7 @@ def _solve_part(
         springs=held,
         barrier=contact,
         friction=friction,
+        joints=transmitted,
     )
     return q_next, v_next, report
 
@@ -137,7 +166,30 @@ def _joined(reports: list[StepReport]) -> StepReport:
         impulses=np.sum([report.impulses for report in reports], axis=0),
         points=mean,
         friction=sum(report.friction for report in reports),
+        joints=np.concatenate(
+            [np.max([report.joints[:, :2] for report in reports], axis=0), reports[-1].joints[:, 2:]], axis=1
+        ),
     )
+
+
+def _with_joints(model: Model, state: State, h: float) -> Joints:
+    """Return the joints for a step of h [s] from a state: those that are broken, or whose body is gone, do not act."""
+    joints = model.joint_arrays
+    links, numbers = joints.links.copy(), joints.numbers.copy()
+    sides = links[:, BODY_A : BODY_B + 1]
+    gone = state.broken | ((sides >= 0) & ~state.active[sides]).any(axis=1)
+    links[gone, KIND] = -1
+    joints = joints._replace(links=links, numbers=numbers, slopes=np.empty((len(links), 8, 3)))
+    start = np.empty(len(numbers))
+    start_joints(joints, state.q, start, joints.slopes)
+    numbers[:, START], numbers[:, STEP], numbers[:, STEP_SQUARE] = start, h, h * h
+    return joints
+
+
+def _breaking(model: Model, report: StepReport) -> Bools:
+    """Return which joints transmitted more than they hold in a tick, shape (joints,)."""
+    limits = np.array([(joint.breaks_at, joint.breaks_at_torque) for joint in model.joints])
+    return np.asarray(((limits > 0.0) & (report.joints[:, :2] > limits)).any(axis=1))
 
 
 def _parameters(model: Model, h: float, iterations: int) -> SolverParameters:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ENERGIES", "ContactCheck", "Control", "Floats", "HandleTarget", "State", "StepReport"]
+__all__ = ["ENERGIES", "Bools", "ContactCheck", "Control", "Floats", "HandleTarget", "State", "StepReport"]
 
 ENERGIES = ("kinetic", "gravity", "elastic", "springs", "barrier", "friction")
 """The kinds of energy that a step reports."""
@@ -30,13 +30,14 @@ class State:
 
     q: generalised positions [m], shape (nodes, 3), float64. v: generalised velocities [m/s], shape (nodes, 3),
     float64. active: which bodies take part, shape (bodies,), bool. tick: steps since the start; simulation time is
-    tick * dt.
+    tick * dt. broken: which joints broke, shape (joints,), bool, in the order of ``Model.joints``.
     """
 
     q: Floats
     v: Floats
     active: Bools
     tick: int = 0
+    broken: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,10 @@ class StepReport:
     of two primitives that may collide [m], inf if none is near. converged: False if the iteration limit ended the
     step. kinetic, gravity, elastic: energies [J]. impulses: barrier impulse on body i from body j [N s], shape (bodies
     + 1, bodies + 1, 3); the last row and column are all obstacles together. points: contact points weighted by impulse
-    [m], same shape, NaN where there is no contact. springs: energy of the pins [J]; a handle has none that is kept from
-    tick to tick. barrier: energy of the contact barriers [J]. friction: what friction took from the bodies in this
-    step [J].
+    [m], same shape, NaN where there is no contact. springs: energy of the pins and joints [J]; a handle has none that
+    is kept from tick to tick. barrier: energy of the contact barriers [J]. friction: what friction took from the bodies
+    in this step [J]. joints: of each joint the largest force [N] and torque about its anchor [N m] that it transmitted,
+    and its coordinate at the end [rad or m], shape (joints, 3).
     """
 
     iterations: int
@@ -98,6 +100,7 @@ class StepReport:
     springs: float = 0.0
     barrier: float = 0.0
     friction: float = 0.0
+    joints: Floats = field(default_factory=lambda: np.zeros((0, 3)))
 
     @property
     def energies(self) -> tuple[float, ...]:

@@ -23,7 +23,7 @@ from tussle.lobby.rules.scene_limits import (
     check_vertices,
     check_world,
 )
-from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, decode_scene
+from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, decode_scene, with_bodies
 from tussle.lobby.wire.frames import BodyKind, Topology, TopologyBody, encode_topology
 from tussle.server.physics import shapes
 from tussle.server.physics.contact_check import overlapping_pairs, smallest_gap
@@ -80,9 +80,7 @@ def _together(
     if all(body.kind == "static" for body in sound):
         return [], None
     built = iter([meshes[body.id] for body in sound])
-    together = msgspec.structs.replace(
-        scene, bodies=tuple(msgspec.structs.replace(body, shape=Recipe("mesh", {})) for body in sound)
-    )
+    together = with_bodies(scene, [msgspec.structs.replace(body, shape=Recipe("mesh", {})) for body in sound])
     try:
         model, state = compile_scene(together, load_mesh=lambda recipe: next(built), check=False)
         overlaps = overlapping_pairs(model, state, most=OVERLAPS_MAX)

@@ -60,6 +60,8 @@ class World:
             raise ProtocolError(error.message, code="bad_checkpoint") from None
         if state.q.shape != first.q.shape or state.active.shape != first.active.shape:
             raise ProtocolError("a checkpoint of another scene", code="bad_checkpoint")
+        if state.broken.shape != first.broken.shape:
+            raise ProtocolError("a checkpoint of another scene", code="bad_checkpoint")
         return cls._of(model, state, version, grips)
 
     @classmethod
@@ -83,6 +85,7 @@ class World:
         digest.update(state.q.tobytes())
         digest.update(state.v.tobytes())
         digest.update(state.active.tobytes())
+        digest.update(state.broken.tobytes())
         digest.update(rules)
         return digest.digest()
 
@@ -136,7 +139,7 @@ class World:
             else:
                 v[rows.start] += velocity
                 v[rows.start + 1 : rows.stop] += np.cross(spin, q[rows.start + 1 : rows.stop])
-        return self._at(State(q=q, v=v, active=active, tick=state.tick))
+        return self._at(replace(state, q=q, v=v, active=active))
 
     def posed(self, poses: list[Floats | None]) -> World:
         """The world at tick 0 and at rest, with the given nodes of each body; None for a body that is out."""
@@ -145,7 +148,7 @@ class World:
         for body, pose in enumerate(poses):
             active[body] = pose is not None
             q[self._nodes(body)] = parking(self.model, body) if pose is None else pose
-        return self._at(State(q=q, v=np.zeros_like(q), active=active))
+        return self._at(replace(self.state, q=q, v=np.zeros_like(q), active=active, tick=0))
 
     def rebuilt(self, scene: Scene) -> World:
         """The same world with the bodies of ``scene``. Bodies of the same id keep their state, new bodies take the
@@ -162,7 +165,9 @@ class World:
                 active[number] = self.state.active[old]
             else:
                 q[rows] = new._pose(number, body.position, body.rotation)
-        return new._at(State(q=q, v=v, active=active, tick=self.state.tick))
+        broke = {joint.id for joint, one in zip(self.model.joints, self.state.broken, strict=True) if one}
+        broken = np.array([joint.id in broke for joint in model.joints], dtype=bool)
+        return new._at(State(q=q, v=v, active=active, tick=self.state.tick, broken=broken))
 
     def restart(self, scene: Scene) -> World:
         """The world as ``scene`` begins, at the present tick, as the next version."""
@@ -172,7 +177,7 @@ class World:
 
     def returned(self, now: World) -> World:
         """This earlier world at the tick of a later one, as its next version."""
-        state = State(q=self.state.q, v=self.state.v, active=self.state.active, tick=now.state.tick)
+        state = replace(self.state, tick=now.state.tick)
         return World(self.model, state, now.version + 1, self.affine, self.still, self.grips)
 
     def view(self, report: StepReport | None = None) -> View:

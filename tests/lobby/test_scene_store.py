@@ -559,3 +559,26 @@ async def test_a_scene_takes_a_mesh_that_is_ready(world: World) -> None:
     again = await Room.open(world, 1, scene=(await room.whole()).decode())
     again.scenes = room.scenes
     assert await again.whole() == await room.whole()
+
+
+async def test_a_body_with_a_joint_is_not_removed_alone(world: World) -> None:
+    """Nor by an undo; a joint needs its bodies; both go in one message."""
+    room = await Room.open(world)
+    made = await room.add(0, "cube-1", 1.0)
+    joint = {"id": "pin", "kind": "ball", "a": "cube-1", "b": "stone", "anchor": [0, 1, 0]}
+    wrong = await refusal(room.edit(0, "world", {"joints": [{**joint, "a": "nobody"}]}))
+    assert wrong.reason == "bad_joint" and "joint pin needs the body nobody" in wrong.message
+    bad = await refusal(room.edit(0, "world", {"joints": [{**joint, "axis": [0, 0, 0]}]}))
+    assert bad.reason == "bad_scene" and "joint 'pin'" in bad.message
+    await room.edit(1, "world", {"joints": [joint]})
+    before = await room.whole()
+    token = await room.lock(0, "cube-1")
+    gone = Edit("cube-1", made.version, lock=token, remove=True)
+    assert (await refusal(room.commit(0, gone))).reason == "bad_joint"
+    undo = room.scenes.undo(room.session, room.players[0], room.next_id(room.players[0]), room.charge)
+    assert (await refusal(undo)).reason == "bad_joint"
+    assert await room.whole() == before
+    lock = await room.lock(0, "world")
+    about = await room.scenes.document(room.session, "world")
+    await room.commit(0, gone, Edit("world", about.version, lock=lock, delta={"joints": None}))
+    assert [body["id"] for body in json.loads(await room.whole())["bodies"]] == ["stone", "floor"]

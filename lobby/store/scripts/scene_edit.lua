@@ -2,7 +2,7 @@
 -- Commits a list of edits, an undo or a redo: all of it as one version, or nothing.
 --
 -- KEYS 1 session, 2 session player, 3 scene, 4 its bodies, 5 log, 6 undo steps, 7 removed bodies, 8 deadlines,
---      9 players of the session, then for each edit: document, lock
+--      9 players of the session, 10 document of the world, then for each edit: document, lock
 -- ARGV 1 session token, 2 wake channel, 3 player, 4 command id, 5 kind edit|undo|redo, 6 version that is undone or
 --      redone, or 0, 7-9 most bodies, vertices and bytes of a scene, 10 most bytes of the log, 11 most undo steps of a
 --      player, 12 time that the lobby waits from now on [ms], 13 id of the world's document, 14 most time that a lobby
@@ -14,10 +14,10 @@
 --      | {CONFLICT, body, its version or 0, seat and name of who changed it or ''}: an undo or redo whose body was
 --      changed since
 --      | ERR not_found, not_member, not_editable, lock_required, stale_lock, body_locked,
---      nothing_to_undo, too_many_bodies, too_many_vertices, scene_too_large, scene_empty
+--      nothing_to_undo, too_many_bodies, too_many_vertices, scene_too_large, scene_empty, bad_joint
 local session_key, member_key, scene_key, bodies_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local log_key, undo_key, removed_key, deadlines_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local players_key = KEYS[9]
+local players_key, world_key = KEYS[9], KEYS[10]
 local wake, player, command, kind, of = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local world, FIRST, WIDTH = ARGV[13], 15, 8
 local MOST_UNDO = 128
@@ -113,10 +113,10 @@ end
 
 -- Returns the numbers of an edit: its place in KEYS and in ARGV.
 local function place_of(number)
-    return 8 + 2 * number, FIRST + WIDTH * (number - 1)
+    return 9 + 2 * number, FIRST + WIDTH * (number - 1)
 end
 
-local edits = (#KEYS - 9) / 2
+local edits = (#KEYS - 10) / 2
 local count, size, vertices = redis.call('ZCARD', bodies_key), tonumber(scene[2]), tonumber(scene[3])
 local old_count, old_size, old_vertices = count, size, vertices
 local presents, mades = {}, {}
@@ -177,6 +177,36 @@ if size > tonumber(ARGV[9]) and size > old_size then
 end
 if count < 1 then
     return refuse('scene_empty', 'a scene has at least one body')
+end
+
+-- Joints and pairs are in the world's document: each body that they name must be there after the edits.
+local after_edits, joints_may_change = {}, false
+local settings
+for number = 1, edits do
+    local _, at = place_of(number)
+    local body, removes = ARGV[at], ARGV[at + 3] == ''
+    after_edits[body] = not removes
+    if body == world then
+        settings = ARGV[at + 4]
+    end
+    joints_may_change = joints_may_change or removes or body == world
+end
+if joints_may_change then
+    settings = cjson.decode(settings or redis.call('HGET', world_key, 'doc'))
+    for _, list in ipairs({settings['joints'] or {}, settings['pairs'] or {}}) do
+        for _, joint in ipairs(list) do
+            for _, body in ipairs({joint['a'], joint['b']}) do
+                local there = after_edits[body]
+                if there == nil then
+                    there = redis.call('ZSCORE', bodies_key, body)
+                end
+                if not there then
+                    local named = joint['id'] and 'joint ' .. joint['id'] or 'a pair'
+                    return refuse('bad_joint', named .. ' needs the body ' .. body)
+                end
+            end
+        end
+    end
 end
 
 local new = whole(tonumber(scene[1]) + 1)

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from tussle.lobby.rules.scene_limits import REACH, check_scene, check_vertices
-from tussle.lobby.rules.scenes import Body, Quaternion, Scene, Vector, decode_scene
+from tussle.lobby.rules.scenes import Body, Quaternion, Scene, Vector, decode_scene, with_bodies
 from tussle.server.modes.sandbox.state import Placed
 from tussle.server.physics.geometry import distance_to_surface, winding_number
 from tussle.server.physics.world_state import Floats
@@ -128,9 +128,8 @@ def compose(authored: Authored, bodies: tuple[Body, ...], gravity: float) -> Sce
     """Return the scene with these bodies that move, and its obstacles. Without a change it is the document's."""
     x, y, z = authored.down
     pull = authored.scene.gravity if gravity == authored.gravity else (x * gravity, y * gravity, z * gravity)
-    return msgspec.structs.replace(
-        authored.scene, bodies=(*bodies, *(one.body for one in authored.obstacles)), gravity=pull
-    )
+    scene = with_bodies(authored.scene, (*bodies, *(one.body for one in authored.obstacles)))
+    return msgspec.structs.replace(scene, gravity=pull)
 
 
 def _unit(rotation: Quaternion) -> Quaternion:

@@ -20,6 +20,7 @@ import numpy as np
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionKind, ActionSpec, check_action
+from tussle.lobby.rules.joints import joined_bodies
 from tussle.lobby.rules.scene_limits import BODIES_MAX as SCENE_BODIES
 from tussle.lobby.rules.scene_limits import VERTICES_MAX as SCENE_VERTICES
 from tussle.lobby.rules.scenes import Quaternion, Scene, Vector
@@ -70,7 +71,7 @@ from tussle.server.modes.sandbox.state import (
     SandboxState,
 )
 from tussle.server.modes.slot_mode import SlotMode, set_member
-from tussle.server.physics.world_state import Control, HandleTarget
+from tussle.server.physics.world_state import Control, Floats, HandleTarget
 
 __all__ = ["Sandbox"]
 
@@ -283,7 +284,7 @@ class Sandbox(SlotMode):
         if not (abs(x) <= half and abs(z) <= half and low <= y <= self.box.height):
             raise Refused("that place is not in the box", code="outside", field="position")
         here = np.array(position)
-        free = is_free(view, here, radius, but=None)
+        free = is_free(view, here, radius)
         if not free or not (made is None or made.is_clear(here, radius + 2.0 * made.scene.dhat)):
             raise Refused("it would touch another body", code="would_touch", field="position")
         serial = state.serial
@@ -414,7 +415,7 @@ class Sandbox(SlotMode):
         self, state: SandboxState, view: View, outside: Sequence[bool]
     ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
         """Move a body that was out of the box for OUTSIDE_S back to its spawn place, or above it if the place is
-        taken."""
+        taken. Bodies that joints connect with it return too."""
         limit = round(OUTSIDE_S / self.dt)
         bodies: list[Placed] = []
         places: dict[int, tuple[Vector, Quaternion]] = {}
@@ -424,14 +425,24 @@ class Sandbox(SlotMode):
             moves = self.made is None or bool(placed.body) or self.made.bodies[placed.id].body.kind != "rail"
             ticks = placed.outside + 1 if outside[number] and moves else 0
             if ticks >= limit and not places:  # one per tick, so that two bodies do not get one place
-                radius = float(view.radii[number])
-                spot = np.array(placed.position)
-                if self.made is not None and not is_free(view, spot, radius, but=number):
-                    spot[1] = self.box.height  # above every obstacle
-                while not is_free(view, spot, radius, but=number):
-                    spot[1] += radius
-                positions[number] = spot
-                places[number] = ((float(spot[0]), float(spot[1]), float(spot[2])), placed.rotation)
+                joined = self._joined(state, number)
+                spots = np.array([state.bodies[one].position for one in joined])
+                radii = view.radii[joined]
+
+                def free(spots: Floats = spots, radii: Floats = radii, joined: list[int] = joined) -> bool:
+                    return all(
+                        is_free(view, spot, float(radius), but=joined)
+                        for spot, radius in zip(spots, radii, strict=True)
+                    )
+
+                if self.made is not None and not free():
+                    spots[:, 1] = self.box.height + (spots[:, 1] - spots[:, 1].min())  # above every obstacle
+                while not free():
+                    spots[:, 1] += radii.min()
+                positions[joined] = spots
+                for one, (x, y, z) in zip(joined, spots.tolist(), strict=True):
+                    places[one] = ((x, y, z), state.bodies[one].rotation)
+                spot = spots[joined.index(number)]
                 events.append(self.event(state, "returned", {"id": placed.id, "position": spot.tolist()}))
                 gone = [lease for lease in state.slots.leases if lease.body == placed.id]
                 state = msgspec.structs.replace(state, slots=state.slots.drop_body(placed.id))
@@ -440,6 +451,14 @@ class Sandbox(SlotMode):
                 ticks = 0
             bodies.append(msgspec.structs.replace(placed, outside=ticks))
         return msgspec.structs.replace(state, bodies=tuple(bodies)), Effect(place=places), events
+
+    def _joined(self, state: SandboxState, number: int) -> list[int]:
+        """Return the numbers of the bodies that joints connect with a body, itself among them, in order."""
+        placed = state.bodies[number]
+        if self.made is None or placed.body:
+            return [number]
+        names = joined_bodies(self.made.scene.joints, placed.id)
+        return [n for n, one in enumerate(state.bodies) if n == number or (not one.body and one.id in names)]
 
     def undone(self, state: SandboxState, marked: SandboxState) -> SandboxState:
         """Return the marked bodies and gravity. Members and body numbers are kept; nobody holds a handle. Rails go back

@@ -182,9 +182,8 @@ def clamp_target(box: Box, target: Sequence[float]) -> Vector:
     )
 
 
-def is_free(view: View, place: Floats, radius: float, *, but: int | None) -> bool:
-    """Return whether a ball of that radius touches no bounding ball of a body, that of ``but`` excepted."""
+def is_free(view: View, place: Floats, radius: float, *, but: Sequence[int] = ()) -> bool:
+    """Return whether a ball of that radius touches no bounding ball of a body, those of ``but`` excepted."""
     gaps = np.linalg.norm(view.positions - place, axis=1) - view.radii - radius
-    if but is not None:
-        gaps[but] = math.inf
+    gaps[list(but)] = math.inf
     return bool((gaps > 2.0 * DHAT).all())

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.paths import BODIES as CATALOGUE
 from tussle.lobby.errors import Refused
+from tussle.lobby.rules.joints import Joint
 from tussle.lobby.rules.scenes import Body, Handle, Material, Pin, Rail, Recipe, Scene, encode_scene
 from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.server.modes.mode import Seat
@@ -186,6 +187,27 @@ def test_a_lost_body_comes_back() -> None:
             break
     assert returned[0]["id"] == "slide"
     assert returned[0]["position"] == pytest.approx([3.9, 0.6, 0.0], abs=1e-9)
+
+
+def test_joined_bodies_come_back_together() -> None:
+    """Two bodies that a joint connects return at once, so that the joint does not pull them across the scene; a body
+    that is removed takes its joints with it."""
+    pair = tuple(
+        Body(name, CUBE, STONE, position=(x, 0.6, 0.0), velocity=(0.0, 0.0, 6.0))
+        for name, x in (("a", 0.0), ("b", 0.4))
+    )
+    joint = Joint("bar", "fixed", "a", (0.2, 0.6, 0.0), "b")
+    made = Made(msgspec.structs.replace(SCENE, bodies=(FLOOR, *pair), joints=(joint,)))
+    for _ in range(40):
+        if any(name == "returned" for _, name, _ in made.run(10).events):
+            break
+    gap = made.positions()[1] - made.positions()[0]
+    assert gap == pytest.approx([0.4, 0.0, 0.0], abs=1e-3)
+    assert made.positions()[0][2] < 2.0
+    there = Simulation.restore(made.spec, made.simulation.checkpoint())
+    assert there.advance([], 5).hashes == made.simulation.advance([], 5).hashes
+    assert made.act(0, "remove", body="b")[0][0] == "removed"
+    made.run(5)
 
 
 def test_bodies_are_not_brought_into_obstacles() -> None:
