@@ -25,8 +25,8 @@ __all__ = ["simulate"]
     "source",
     required=True,
     type=click.Path(path_type=Path),
-    help="A mesh file, a scene (.json), a template (arch, bridge, card-house, dominoes, jelly-tower, pinball), or a "
-    "ready mesh of the catalogue (bunny, mug, knot, ...).",
+    help="A mesh file, a scene (.json, also of Rigid IPC or polyfem), a template (arch, bridge, card-house, "
+    "dominoes, jelly-tower, pinball), or a ready mesh of the catalogue (bunny, mug, knot, ...).",
 )
 @click.option(
     "-o", "--output", "folder", required=True, type=click.Path(path_type=Path), help="The folder to write."
@@ -52,6 +52,7 @@ def simulate(
     from tussle.server.physics.stored_meshes import use_meshes
     from tussle.server.physics.world_state import StepReport
     from tussle.server.recordings.simulated import Step, record_simulation
+    from tussle.server.simulation.foreign_scenes import is_foreign_scene
     from tussle.server.simulation.simulate import load_scene
     from tussle.server.simulation.simulate import simulate as run
     from tussle.server.solver.kernels import warm_up
@@ -70,7 +71,8 @@ def simulate(
             scene = load_scene(source, dt=dt, material=material, folder=folder, note=console.print)
             progress.remove_task(reading)
             task = progress.add_task("simulating", total=steps)
-            meshes = source.parent if source.suffix.lower() == ".json" else None
+            own = source.suffix.lower() == ".json" and not is_foreign_scene(source)
+            meshes = source.parent if own else None
             taken: list[Step] = []
 
             def show(tick: int, report: StepReport) -> None:
@@ -88,7 +90,8 @@ def simulate(
             record_simulation(scene, folder, taken, meshes)
     except (Refused, OSError) as error:
         if not existed and not (folder / "scene.json").exists():  # nothing was simulated
-            (folder / "body.vtu").unlink(missing_ok=True)
+            for mesh in folder.glob("body*.vtu"):
+                mesh.unlink()
             with contextlib.suppress(OSError):  # the folder does not exist
                 folder.rmdir()
         raise click.ClickException(str(error)) from None

@@ -42,6 +42,7 @@ from tussle.server.physics.rollout import trajectory
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.stored_meshes import load_mesh
 from tussle.server.physics.world_state import Control, State, StepReport
+from tussle.server.simulation.foreign_scenes import is_foreign_scene, read_foreign_scene
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.mesh_maker import fill_apart
 
@@ -91,11 +92,12 @@ def load_scene(
     folder: Path,
     note: Callable[[str], None] = lambda text: None,
 ) -> Scene:
-    """The scene to simulate: a scene document (.json), the name of a template (lobby/rules/templates.py), or one body
-    made of a mesh file or a ready mesh of the catalogue, dropped on the ground.
+    """The scene to simulate: a scene document (.json), one of Rigid IPC or polyfem, the name of a template
+    (lobby/rules/templates.py), or one body made of a mesh file or a ready mesh of the catalogue, dropped on the ground.
 
     A closed triangle surface is filled with tetrahedra. The body's mesh is written to ``folder``, so that the scene of
-    that folder can be simulated again. ``note`` is called with a line about a mesh whose size is unusual. Raises
+    that folder can be simulated again. ``note`` is called with a line about a mesh whose size is unusual, and
+    about what is not taken of a foreign scene. Raises
     Refused (bad_mesh, bad_scene, bad_material).
     """
     if material is not None and material not in MATERIALS:
@@ -107,7 +109,12 @@ def load_scene(
     template = str(source) in TEMPLATES and not source.exists()
     if template or source.suffix.lower() == ".json":
         try:
-            scene = make_template(str(source)).scene if template else decode_scene(source.read_bytes())
+            if template:
+                scene = make_template(str(source)).scene
+            elif is_foreign_scene(source):
+                scene = read_foreign_scene(source, folder, note)
+            else:
+                scene = decode_scene(source.read_bytes())
         except OSError as error:
             raise Refused(f"{source.name}: {error.strerror}", code="bad_scene") from None
         except (UnicodeDecodeError, RecursionError) as error:
