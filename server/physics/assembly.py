@@ -1,8 +1,8 @@
 """The projected Newton direction of one island, and the linear system that gives it.
 
-The Hessian of the incremental potential (server/physics/potential.py) is the sum of its terms, each projected to be
-positive semidefinite on its own: inertia, elasticity and springs per body, then barriers and lagged friction per
-contact. The order of elimination follows from the pattern (server/physics/elimination.py).
+The Hessian of the incremental potential (server/physics/potential.py) is the sum of its terms: inertia, elasticity and
+springs per body, then barriers and lagged friction per contact. By default each term is projected to be positive
+semidefinite on its own. The order of elimination follows from the pattern (server/physics/elimination.py).
 """
 
 # mypy: allow-untyped-defs
@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from tussle.server.physics.barrier import add_mollifier_gradient, barrier, mollifier
+from tussle.server.physics.contact_curvature import curvature_rows, mollifier_rows, new_curvature_scratch
 from tussle.server.physics.distance import EDGE_EDGE
 from tussle.server.physics.elasticity import affine_gradient, affine_hessian, new_scratch, tet_derivatives
 from tussle.server.physics.elimination import find_entry, nodes_meet, plan_elimination
@@ -39,16 +40,19 @@ ARMINGS = 5
 
 
 @inner
-def find_newton_direction(t, springs, params, islands, island, w, c, lag, store):
-    """The projected Newton direction of an island's bodies at the iterate, into w.direction.
+def find_newton_direction(t, springs, params, islands, island, w, c, lag, store, kept):
+    """The Newton direction of an island's bodies at the iterate, into w.direction.
 
+    kept: the share of the negative curvature of contacts and affine bodies that stays in the matrix, 0 to 1; below 0
+    the turn of the normals is left out as well. The matrix is positive for certain only if it is 0 or less.
     w: Workspace; c: Pairs, whose bounds and weights belong to the iterate; lag: Lagged. While the system is built,
-    w.direction holds the gradient. store: memory of an earlier system. Returns that of this one.
+    w.direction holds the gradient. store: memory of an earlier system. Returns that of this one, and how fast the
+    potential falls along the direction.
     """
     row = ContactRow(np.empty(16, np.int64), np.empty(16), np.empty(3), np.empty((3, 3)), np.empty((3, 12)))
     system, store = lay_out(t, springs, params, islands, island, w, c, lag, row, store)
-    _solve_newton(t, springs, params, islands, island, w, c, lag, row, system)
-    return store
+    decrease = _solve_newton(t, springs, params, islands, island, w, c, lag, row, system, kept)
+    return store, decrease
 
 
 @inner
@@ -70,8 +74,8 @@ def find_jointed_direction(t, joints, springs, params, islands, island, w, c, la
         system, store = plan_elimination(
             t, islands.members, first, last, cliques, begins, w.place, w.front, store
         )
-        add_bodies(t, springs, params, islands, island, w, system)
-        add_contacts(t, params, islands, island, w, c, system, row)
+        add_bodies(t, springs, params, islands, island, w, system, 0.0)
+        add_contacts(t, params, islands, island, w, c, system, row, 0.0)
         add_friction(t, params, islands, island, w, lag, system, row)
         add_joints(t, joints, islands, island, w, armed, system)
         solve_system(t, islands, island, w, system)
@@ -81,14 +85,15 @@ def find_jointed_direction(t, joints, springs, params, islands, island, w, c, la
 
 
 @inlined
-def _solve_newton(t, springs, params, islands, island, w, c, lag, row, system):
-    """Fill the system, and turn the gradient in w.direction into the Newton direction."""
+def _solve_newton(t, springs, params, islands, island, w, c, lag, row, system, kept):
+    """Fill the system, and turn the gradient in w.direction into the Newton direction. Returns minus the product of the
+    two."""
     t, islands, w, c, lag = borrow(t), borrow(islands), borrow(w), borrow(c), borrow(lag)
     row, system = borrow(row), borrow(system)
-    add_bodies(t, springs, params, islands, island, w, system)
-    add_contacts(t, params, islands, island, w, c, system, row)
+    add_bodies(t, springs, params, islands, island, w, system, kept)
+    add_contacts(t, params, islands, island, w, c, system, row, kept)
     add_friction(t, params, islands, island, w, lag, system, row)
-    solve_system(t, islands, island, w, system)
+    return solve_system(t, islands, island, w, system)
 
 
 @inlined
@@ -178,7 +183,7 @@ def _append_clique(span, near_start, near, count, nodes, found, start, sets, tot
 
 
 @inlined
-def add_bodies(t, springs, params, islands, island, w, system):
+def add_bodies(t, springs, params, islands, island, w, system, kept):
     """Add inertia, elasticity and springs of the bodies of the island."""
     q, predicted, direction, place, front = w.q, w.predicted, w.direction, w.place, w.front
     first, row_start, rows, start, data = (
@@ -209,7 +214,7 @@ def add_bodies(t, springs, params, islands, island, w, system):
                             element[3 * i + k, 3 * j + k] += mass
                             direction[node + i, k] += mass * (q[node + j, k] - predicted[node + j, k])
             affine_gradient(q, node, dt2 * t.stiffness[body], direction)
-            affine_hessian(q, node, dt2 * t.stiffness[body], element)
+            affine_hessian(q, node, dt2 * t.stiffness[body], element, kept)
             _add_element(element, corners, first, row_start, rows, start, data, place, front)
         else:
             for n in range(node, t.node_start[body + 1]):
@@ -264,8 +269,8 @@ def _add_element(element, corners, first, row_start, rows, start, data, place, f
 
 
 @inlined
-def add_contacts(t, params, islands, island, w, c, system, row):
-    """Add the barriers of the pairs that are nearer than dhat. The Hessian omits the curvature of the distance."""
+def add_contacts(t, params, islands, island, w, c, system, row, kept):
+    """Add the barriers of the pairs that are nearer than dhat."""
     x, pairs, weights, direction, place, front = w.x, c.pairs, c.weights, w.direction, w.place, w.front
     first, row_start, rows, start, data = (
         system.first,
@@ -278,6 +283,7 @@ def add_contacts(t, params, islands, island, w, c, system, row):
     vertex_node, vertex_group, kinds, fixed, rest = t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest
     limit = params.dhat * params.dhat
     nodes, coefs, r3, b33, scratch = row.nodes, row.coefs, row.offset, row.curve, row.spread
+    curved = new_curvature_scratch()
     for p in range(islands.pair_start[island], islands.pair_start[island + 1]):
         if bound[p] >= params.dhat:
             continue
@@ -307,13 +313,26 @@ def add_contacts(t, params, islands, island, w, c, system, row):
         for y in range(count):
             for a in range(3):
                 direction[nodes[y], a] += coefs[y] * pull * r3[a]
-        stiff = 4.0 * second_slope * scale * kappa
+        stiff = (4.0 * second_slope + 2.0 * first_slope / square) * scale * kappa
         for a in range(3):
             for b in range(3):
                 b33[a, b] = stiff * r3[a] * r3[b]
         _add_outer_product(
             count, nodes, coefs, b33, scratch, span, first, row_start, rows, start, data, place, front
         )
+        if kept < 0.0:
+            continue
+        distance = math.sqrt(square)
+        for a in range(3):
+            r3[a] /= distance
+        strength = -2.0 * first_slope * scale * kappa
+        count, number = curvature_rows(t, pairs, weights, p, x, r3, distance, strength, kept, curved)
+        if number > 0:
+            _add_rows(count, number, curved, first, row_start, rows, start, data, place, front)
+        if scale < 1.0:
+            count, number = mollifier_rows(t, pairs, weights, p, x, kappa * value, curved)
+            if number > 0:
+                _add_rows(count, number, curved, first, row_start, rows, start, data, place, front)
 
 
 @inlined
@@ -362,8 +381,9 @@ def add_friction(t, params, islands, island, w, lag, system, row):
 
 @inlined
 def solve_system(t, islands, island, w, system):
-    """Turn the gradient in w.direction into the Newton direction."""
+    """Turn the gradient in w.direction into the Newton direction. Returns minus the product of the two."""
     direction = w.direction
+    decrease = 0.0
     right = np.empty(3 * system.first[system.first.shape[0] - 1])
     first, last = islands.member_start[island], islands.member_start[island + 1]
     for turn in range(2):
@@ -376,10 +396,29 @@ def solve_system(t, islands, island, w, system):
                     elif turn == 0:
                         right[3 * w.place[v] + k] = -direction[v, k]
                     else:
+                        decrease -= direction[v, k] * right[3 * w.place[v] + k]
                         direction[v, k] = right[3 * w.place[v] + k]
         if turn == 0:
             factorise(system)
             solve(system, right)
+    return decrease
+
+
+@inner
+def _add_rows(count, number, curved, first, row_start, rows, start, data, place, front):
+    """Add the outer products of the first ``number`` rows of a CurvatureScratch, each times its scale, to the entries
+    of the system."""
+    nodes, made, scales = curved.nodes, curved.rows, curved.scales
+    for y in range(count):
+        for z in range(count):
+            if place[nodes[z]] > place[nodes[y]]:
+                continue
+            at = find_entry(first, row_start, rows, start, place, front, nodes[y], nodes[z])
+            for n in range(number):
+                for c in range(3):
+                    factor = scales[n] * made[n, z, c]
+                    for r in range(3):
+                        data[at + 12 * c + r] += factor * made[n, y, r]
 
 
 @inner

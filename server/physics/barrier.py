@@ -1,9 +1,9 @@
 """The barrier: its value and derivatives, the mollifier of nearly parallel edges, and sums over candidate pairs.
 
 Li et al. 2020, "Incremental Potential Contact", with the barrier as a function of the squared distance s = d^2 and D =
-dhat^2: b(s) = -(s - D)^2 ln(s / D). It is C2, zero from dhat on, and infinite at zero distance. The Hessian keeps the
-term along the normal only (Gauss-Newton), so it is positive without an eigendecomposition. The line search measures
-the exact energy, so the guarantee of no intersection does not depend on the Hessian.
+dhat^2: b(s) = -(s - D)^2 ln(s / D). It is C2, zero from dhat on, and infinite at zero distance. Its Hessian is in
+contact_curvature.py. The line search measures the exact energy, so the guarantee of no intersection does not depend on
+the Hessian.
 """
 
 # mypy: allow-untyped-defs
@@ -24,6 +24,7 @@ __all__ = [
     "contact_energy",
     "measure_distances",
     "mollifier",
+    "mollifier_bend",
 ]
 
 PARALLEL = 1e-3
@@ -63,6 +64,15 @@ def mollifier(x, rest, i, j, k, m):
         return 1.0, 0.0
     c = max(c, 0.0)
     return c / edge * (2.0 - c / edge), 2.0 / edge * (1.0 - c / edge)
+
+
+@kernel
+def mollifier_bend(rest, i, j, k, m):
+    """Return -d2m/dc2 of the mollifier of an edge pair that is nearly parallel."""
+    px, py, pz = rest[j, 0] - rest[i, 0], rest[j, 1] - rest[i, 1], rest[j, 2] - rest[i, 2]
+    qx, qy, qz = rest[m, 0] - rest[k, 0], rest[m, 1] - rest[k, 1], rest[m, 2] - rest[k, 2]
+    edge = PARALLEL * (px * px + py * py + pz * pz) * (qx * qx + qy * qy + qz * qz)
+    return 2.0 / (edge * edge)
 
 
 @kernel

@@ -102,11 +102,12 @@ def affine_gradient(q, start, stiffness, out):
 
 
 @kernel
-def affine_hessian(q, start, stiffness, block):
+def affine_hessian(q, start, stiffness, block, kept=0.0):
     """Add a positive semidefinite approximation of the Hessian of affine_energy to ``block``, shape (12, 12).
 
     Gauss-Newton: the outer products of the gradients of the defects and of the volume, and the second derivative where
-    a column is stretched (defect > 0).
+    a column is stretched (defect > 0). kept: the share of the other second derivatives of the defects, 0 to 1. With
+    them it may be indefinite.
     """
     row = np.empty(9)
     for i in range(3):
@@ -122,9 +123,11 @@ def affine_hessian(q, start, stiffness, block):
             for a in range(9):
                 for b in range(9):
                     block[3 + a, 3 + b] += scale * row[a] * row[b]
-            if i == j and defect > 0.0:
-                for k in range(3):
-                    block[3 + 3 * i + k, 3 + 3 * i + k] += 4.0 * stiffness * defect
+            curve = 4.0 * stiffness * (defect if i == j and defect > 0.0 else kept * defect)
+            for k in range(3):
+                block[3 + 3 * i + k, 3 + 3 * j + k] += curve
+                if i != j:
+                    block[3 + 3 * j + k, 3 + 3 * i + k] += curve
     share = _affine_volume(q, start)
     if share < FLAT:
         excess = FLAT / share - 1.0

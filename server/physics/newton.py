@@ -15,17 +15,18 @@ import math
 
 import numpy as np
 
-from tussle.server.physics.assembly import find_jointed_direction, find_newton_direction
+from tussle.server.physics.assembly import find_jointed_direction
 from tussle.server.physics.barrier import barrier, contact_energy, measure_distances, mollifier
 from tussle.server.physics.broadphase import candidate_pairs
 from tussle.server.physics.distance import EDGE_EDGE
-from tussle.server.physics.friction import friction_derivatives, friction_energy
+from tussle.server.physics.friction import friction_energy
 from tussle.server.physics.islands import group_by_island, label_islands, second_vertex
 from tussle.server.physics.jit import borrow, inlined, inner, kernel
 from tussle.server.physics.joint_forces import drop_apart, island_joints_energy, joined_groups
 from tussle.server.physics.kernel_arrays import AFFINE, Islands, Lagged, Pairs, Workspace
 from tussle.server.physics.potential import body_energy, elastic_energy, place_vertices
-from tussle.server.physics.spring_forces import spring_energy
+from tussle.server.physics.slow_islands import find_direction, stiffen_stalled
+from tussle.server.physics.step_energies import measure_energies
 from tussle.server.physics.step_limits import collision_free_step, inversion_free_step
 
 __all__ = ["minimise_potential"]
@@ -172,10 +173,11 @@ def _find_candidates(t, apart, w, present, dhat):
 
 
 @inner
-def _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part):
+def _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part, stiffness):
     """Return the candidates sorted by island, as Pairs, and the Islands.
 
-    joined: pairs of groups that lagged contacts and joints join, shape (m, 2).
+    joined: pairs of groups that lagged contacts and joints join, shape (m, 2). stiffness (bodies,): factors of the
+    barriers.
     """
     bodies = takes_part.shape[0]
     label, count = label_islands(pairs, t.vertex_group, joined, takes_part)
@@ -206,6 +208,8 @@ def _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part):
         for k in range(4):
             c.weights[p, k] = weights[order[p], k]
         c.kappa[p] = _pair_stiffness(t, c.pairs, p, params.kappa)
+        a, b = t.vertex_group[c.pairs[p, 1]], t.vertex_group[second_vertex(c.pairs, p)]
+        c.kappa[p] *= max(stiffness[a] if a < bodies else 1.0, stiffness[b] if b < bodies else 1.0)
     return c, Islands(members, member_start, pair_start, lag_order, lag_start)
 
 
@@ -313,7 +317,7 @@ def _limit_direction(t, w, b):
 @inner
 def _line_search(t, joints, springs, params, islands, i, w, c, lag, energy, halvings):
     """Find a trial position of an island, free of collision, at which its potential does not rise. Returns whether
-    there is one, and the share of the direction that it takes.
+    there is one, the share of the direction that it takes, and the share that is free of collision.
 
     energy: the potential of each island at its iterate, NaN if not known yet; updated. Backtracks by halving from the
     largest collision-free step.
@@ -350,12 +354,12 @@ def _line_search(t, joints, springs, params, islands, i, w, c, lag, energy, halv
             share = longest
         elif trial <= energy[i] + 1e-12 * abs(energy[i]):
             energy[i] = trial
-            return True, share
+            return True, share, longest
         else:
             backtracks += 1
             share *= 0.5
         moved = False
-    return False, 0.0
+    return False, 0.0, longest
 
 
 @inner
@@ -443,42 +447,6 @@ def _report_contacts(t, params, c, x, bodies, impulses, points):
 
 
 @kernel
-def measure_energies(t, springs, pins, params, c, lag, active, q, x, start):
-    """Return the energy of the first ``pins`` springs at q, the barrier energy at x, and the work that friction did
-    from ``start`` to x, shape (v, 3) [J].
-
-    The step minimises potentials times dt^2, so contact terms are divided by it.
-    """
-    held = 0.0
-    for m in range(pins):
-        if active[springs.body[m]]:
-            held += spring_energy(springs, m, q)
-    contact = 0.0
-    limit = params.dhat * params.dhat
-    for p in range(c.pairs.shape[0]):
-        square = c.bound[p] * c.bound[p]
-        if square < limit and square > 0.0:
-            b, _, _ = barrier(square, limit)
-            if c.pairs[p, 0] == EDGE_EDGE:
-                scale, _ = mollifier(x, t.rest, c.pairs[p, 1], c.pairs[p, 2], c.pairs[p, 3], c.pairs[p, 4])
-                b *= scale
-            contact += c.kappa[p] * b
-    work = 0.0
-    for r in range(lag.force.shape[0]):
-        ux = uy = uz = 0.0
-        for k in range(4):
-            w, v = lag.weights[r, k], lag.rows[r, k]
-            ux += w * (x[v, 0] - start[v, 0])
-            uy += w * (x[v, 1] - start[v, 1])
-            uz += w * (x[v, 2] - start[v, 2])
-        along = ux * lag.normals[r, 0] + uy * lag.normals[r, 1] + uz * lag.normals[r, 2]
-        square = max(0.0, ux * ux + uy * uy + uz * uz - along * along)
-        _, ratio, _ = friction_derivatives(math.sqrt(square), params.friction_eps)
-        work += lag.force[r] * ratio * square
-    return held, contact / (params.dt * params.dt), work / (params.dt * params.dt)
-
-
-@kernel
 def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coast, active, impulses, points):
     """Minimise the incremental potential from q_start, shape (nodes, 3), about the predicted position.
 
@@ -498,6 +466,8 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
         done[b] = not takes_part[b]
     step_size = np.zeros(bodies)
     last_size = np.full(bodies, np.inf)
+    stalls = np.zeros(bodies, np.int64)
+    stiffness = np.ones(bodies)
     own = _new_workspace(t, q_start, predicted, takes_part)
     w = borrow(own)
     lag = Lagged(
@@ -532,7 +502,9 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
                 if guessing:
                     _set_guess(t, params, islands, i, w, c, coast)
                 elif joints.links.shape[0] == 0:
-                    store = find_newton_direction(t, springs, params, islands, i, w, c, lag, store)
+                    store = find_direction(
+                        t, springs, params, islands, i, w, c, lag, store, last_size, iterations
+                    )
                 else:
                     store = find_jointed_direction(t, joints, springs, params, islands, i, w, c, lag, store)
                 for m in range(islands.member_start[i], islands.member_start[i + 1]):
@@ -550,7 +522,7 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
                 joined = lag.groups
                 if joints.links.shape[0] > 0:
                     joined = joined_groups(joints, bodies, lag.groups)
-            c, islands = _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part)
+            c, islands = _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part, stiffness)
             energy = np.full(islands.member_start.shape[0] - 1, np.nan)
             _restart_joined_bodies(t, w, islands, done, step_size, last_size)
             if not begun:
@@ -564,12 +536,19 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
                 largest = max(largest, step_size[islands.members[m]])
                 last = max(last, last_size[islands.members[m]])
             halvings = GUESS_HALVINGS if guessing else MAX_HALVINGS
-            found, share = _line_search(t, joints, springs, params, islands, i, w, c, lag, energy, halvings)
+            found, share, longest = _line_search(
+                t, joints, springs, params, islands, i, w, c, lag, energy, halvings
+            )
             if found:
                 _accept_trial(t, islands, i, w, c)
             if guessing:
                 for m in range(islands.member_start[i], islands.member_start[i + 1]):
                     guessed[islands.members[m]] = found and share == 1.0
+                continue
+            if stiffen_stalled(islands, i, c, params.dhat, longest, stalls, stiffness):
+                energy[i] = np.nan
+                for m in range(islands.member_start[i], islands.member_start[i + 1]):
+                    last_size[islands.members[m]] = np.inf
                 continue
             error = _remaining_error(largest, last, share)
             small = error < params.tolerance and error < params.motion_share * max(

@@ -121,6 +121,9 @@ def test_affine_body(seed: int) -> None:
     assert block == pytest.approx(curvature(gradient, q), abs=1e-5)
     affine_hessian(bent, 0, 7.0, block)
     assert np.linalg.eigvalsh(block).min() > -1e-9
+    whole = np.zeros((12, 12))
+    affine_hessian(bent, 0, 7.0, whole, 1.0)
+    assert whole == pytest.approx(curvature(gradient, bent), abs=1e-4)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.7, 0.99])

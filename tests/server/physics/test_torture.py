@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from bench.physics.torture import run, torture_scenes
 from tests.support.worlds import random_turn, scene
 from tussle.lobby.rules.scenes import Body, Handle, Material, Recipe
 from tussle.server.physics import solver
@@ -83,6 +84,17 @@ def test_torture() -> None:
         assert report.min_distance > 0
     assert not escaped(vertices(model, state))
     assert capped < STEPS / 2
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in torture_scenes() if "balls" not in name])
+def test_points_and_edges_converge(name: str) -> None:
+    """Spikes, wedges and crossed edges that meet at a point: nearly every tick ends before the iteration limit.
+
+    bench/physics/torture.py prints the table.
+    """
+    world, ticks = next((world, ticks) for other, world, ticks in torture_scenes() if other == name)
+    capped, _, broken, _ = run(world, ticks)
+    assert broken == 0 and capped <= 1
 
 
 def escaped(places: np.ndarray) -> bool:
