@@ -34,12 +34,12 @@ DEEP = 0.2
 
 @inner
 def find_direction(t, springs, params, islands, i, w, c, lag, store, last_size, iterations):
-    """Write the Newton direction of an island into w.direction. store: memory of an earlier system; returns that of this
-    one.
+    """Write the Newton direction of an island into w.direction.
 
-    last_size: largest displacement of each body along the direction before [m], inf if there is none. The sum of all
-    terms may be positive although some are not: the minimum itself is such a place. There Newton's method converges
-    quadratically with the whole Hessian, and slowly with each term projected on its own.
+    store: memory of an earlier system. Returns that of this one. last_size: largest displacement of each body along the
+    direction before [m], inf if there is none. The sum of all terms may be positive although some are not: the minimum
+    itself is such a place. There Newton's method converges quadratically with the whole Hessian, and slowly with each
+    term projected on its own.
     """
     last = 0.0
     for m in range(islands.member_start[i], islands.member_start[i + 1]):
