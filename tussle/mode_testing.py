@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tussle.build_db import SHIPPED
-from tussle.server.modes.mode import Seat, stream
-from tussle.server.modes.registry import get_mode
-from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
+from tussle.lobby.cpu_baseline import use_baseline
+
+use_baseline()
+
+from tussle.build_db import SHIPPED  # noqa: E402
+from tussle.server.modes.mode import Seat, stream  # noqa: E402
+from tussle.server.modes.registry import get_mode  # noqa: E402
+from tussle.server.simulation.simulation import Input, SessionSpec, Simulation  # noqa: E402
 
 __all__ = ["Playthrough", "play_with_bots"]
 

@@ -58,6 +58,16 @@ def test_a_process_that_imported_numpy_first_says_so() -> None:
 
 
 @needs_baseline
+@pytest.mark.parametrize("module", ["physics", "mode_testing", "sweeps"])
+def test_every_way_in_sets_the_baseline(module: str) -> None:
+    """A program that imports a module of the public API before numpy computes with the baseline, as servers do."""
+    done = run(
+        f"import tussle.{module}; from tussle.lobby.cpu_baseline import *; print(cpu_identity() == baseline())"
+    )
+    assert done.stdout.strip() == "True", done.stderr
+
+
+@needs_baseline
 def test_numba_that_compiles_for_another_cpu_is_refused() -> None:
     """A script that has compiled by numba for its own CPU before gets an error that says what to do."""
     done = run(
