@@ -87,11 +87,8 @@ def torture_scenes() -> Iterator[tuple[str, Scene, int]]:
                 ("spike and wedge", "spike", "wedge", OVER, 3.0001, -3.0),
                 ("wedges", "wedge", "wedge", OVER, 3.0001, -3.0),
             ):
-                yield (
-                    f"{name}, {kind}, dhat {dhat:g}",
-                    _pair(upper, lower, kind, dhat=dhat, dt=0.025, turn=turn, lift=lift, sink=sink),  # type: ignore[arg-type]
-                    50,
-                )
+                scene = _pair(upper, lower, kind, dhat=dhat, dt=0.025, turn=turn, lift=lift, sink=sink)
+                yield f"{name}, {kind}, dhat {dhat:g}", scene, 50
     rng = np.random.default_rng(2)
     bowl = Body("bowl", Recipe("bowl", {"radius": 1.0}), Material(density=1.0, friction=0.4), "static")
     stone = Material(density=1000.0, stiffness=5e7, friction=0.4)
