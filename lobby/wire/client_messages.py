@@ -17,7 +17,7 @@ from tussle.lobby.errors import ProtocolError
 from tussle.lobby.network import NETWORK_LENGTH
 from tussle.lobby.text import Credential, Line
 from tussle.lobby.wire.negotiation import PROTOCOL, OfferedVersions
-from tussle.lobby.wire.signalling import Candidate, Hangup, Offer
+from tussle.lobby.wire.signalling import Candidate, Hangup, Offer, Seen
 
 __all__ = [
     "Act",
@@ -256,6 +256,7 @@ ClientMessage = (
     | Offer
     | Candidate
     | Hangup
+    | Seen
 )
 
 

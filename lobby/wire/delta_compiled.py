@@ -22,7 +22,7 @@ __all__ = ["DeltaCacheLocator", "delta_folder", "has_machine_code", "kernel_id",
 
 SOURCES = ("delta_coder.py", "delta_pose.py", "delta_kernel.py", "delta_measure.py")
 
-ENTRIES = ("code_frame", "end_of", "measure")
+ENTRIES = ("code_frame", "code_more", "end_of", "measure")
 """The functions that Python calls."""
 
 _BYTES, _FLOATS, _INTS = ("buf",), ("F", "V", "A", "W", "rows"), ("S", "M", "G", "J", "U", "B", "T")
@@ -100,7 +100,7 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @functools.cache
 def load_kernel() -> Any:
-    """The modules of SOURCES in one namespace, compiled or loaded: a module with code_frame, end_of and measure."""
+    """The modules of SOURCES in one namespace, compiled or loaded: a module with the functions of ENTRIES."""
     import numba
 
     compile_for_baseline()

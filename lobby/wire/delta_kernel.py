@@ -117,6 +117,12 @@ def hold_vertices(U: Any, first: int, count: int) -> None:
 
 
 @jit
+def code_more(S: Any, buf: Any, M: Any, more: int) -> int:
+    """Code whether another frame follows in the same payload."""
+    return code_bit(S, buf, M, 24, -1, -1, more)
+
+
+@jit
 def code_frame(
     S: Any,
     buf: Any,

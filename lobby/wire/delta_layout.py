@@ -16,7 +16,17 @@
             20  f32  step of a rotation: of the tangent of a quarter of its angle
             24  payload
 
-lobby/wire/deltas.py encodes and decodes them. This module must never import a decoder.
+    frame of 0  u8   kind = 5
+    a data   1  u8   number of the reference, 1 to 255, that it is the difference from
+    channel  2  u8   0, or the number of the reference that it becomes
+             3  payload of one frame; with a number, of the bit 24, and of two frames if it is 1
+
+    its      0  u8   kind = 6
+    keyframe 1  u8   number of the reference that it becomes
+             2  as bytes 2 to 23 of a keyframe; the tick is that of the first frame in the payload
+            24  payload of the bit 24, and of one or two frames
+
+lobby/wire/deltas.py and lossy_deltas.py encode and decode them. This module must never import a decoder.
 """
 
 from __future__ import annotations
@@ -28,11 +38,11 @@ from tussle.lobby.wire import delta_coder as coder
 from tussle.lobby.wire import delta_pose as pose
 
 __all__ = [
-    "CHAINS", "CODEC", "DELTA", "FIRST_CHANCES", "HEAD", "KEYFRAME", "KEYFRAME_HEAD", "KEYFRAME_PAYLOAD", "NUMBERS",
-    "PAYLOAD", "follows", "is_keyframe",
+    "CHAINS", "CODEC", "DELTA", "FIRST_CHANCES", "HEAD", "KEYFRAME", "KEYFRAME_HEAD", "KEYFRAME_PAYLOAD", "LOSSY",
+    "LOSSY_HEAD", "LOSSY_KEYFRAME", "LOSSY_PAYLOAD", "NUMBERS", "PAYLOAD", "follows", "is_keyframe",
 ]  # fmt: skip
 
-DELTA, KEYFRAME = 3, 4
+DELTA, KEYFRAME, LOSSY, LOSSY_KEYFRAME = 3, 4, 5, 6
 CHAINS, NUMBERS = 8, 32
 
 FIRST_CHANCES = (
@@ -63,6 +73,7 @@ LAYOUT = (
             ("step", "f"), ("turn", "f"),
         ),
     ),
+    ("lossy", (("kind", "B"), ("reference", "B"), ("number", "B"))),
     (
         "payload",
         (
@@ -79,7 +90,8 @@ CODEC = "delta-" + hashlib.sha256(repr(LAYOUT).encode()).hexdigest()[:8]
 
 HEAD = struct.Struct("<" + "".join(code for _, code in LAYOUT[0][1]))
 KEYFRAME_HEAD = struct.Struct("<" + "".join(code for _, code in LAYOUT[1][1]))
-PAYLOAD, KEYFRAME_PAYLOAD = HEAD.size, HEAD.size + KEYFRAME_HEAD.size
+LOSSY_HEAD = struct.Struct("<" + "".join(code for _, code in LAYOUT[2][1]))
+PAYLOAD, LOSSY_PAYLOAD, KEYFRAME_PAYLOAD = HEAD.size, LOSSY_HEAD.size, HEAD.size + KEYFRAME_HEAD.size
 
 
 def is_keyframe(data: bytes) -> bool:

@@ -35,7 +35,7 @@ from tussle.lobby.wire.delta_layout import (
 )
 from tussle.lobby.wire.frames import Frame, Topology
 
-__all__ = ["DeltaDecoder", "DeltaEncoder"]
+__all__ = ["ChainDecoder", "ChainEncoder", "DeltaChain", "DeltaDecoder", "DeltaEncoder", "level_of"]
 
 STRETCH = 0.01
 """Largest stretch of an affine body that is sent as rigid."""
@@ -47,7 +47,7 @@ META_FRAMES = 4
 """Distance and contacts are sent with every fourth frame, as the least and the most since."""
 
 
-class _Chain:
+class DeltaChain:
     """The state that encoder and decoder have in common. ``make``: makes an array from a list."""
 
     def __init__(self, bodies: list[int], seats: int, make: Any) -> None:
@@ -69,6 +69,20 @@ class _Chain:
         self.G = make([0] * (5 + seats), "i8")
         self.M = make(_FRESH, "i8")
         self.S = make([0] * 7, "i8")
+        self.epoch = 0
+        self.step = self.turn = 0.0
+        """Of a decoder."""
+
+    def copy(self, *, learns: bool) -> DeltaChain:
+        """A chain that goes on from here. Without ``learns`` it shares the model, and does not change it."""
+        other = object.__new__(DeltaChain)
+        other.vertices, other.B, other.spare = self.vertices, self.B, self.spare
+        other.epoch, other.step, other.turn = self.epoch, self.step, self.turn
+        other.F, other.J, other.U, other.G = self.F.copy(), self.J.copy(), self.U.copy(), self.G.copy()
+        other.M = self.M.copy() if learns else self.M
+        other.S = self.S.copy()
+        other.S[6] = 0 if learns else 1
+        return other
 
 
 _FRESH = [
@@ -91,7 +105,7 @@ def _moving(topology: Topology) -> list[int]:
     ]
 
 
-def _level(distance: float) -> int:
+def level_of(distance: float) -> int:
     if not distance < 1e3:
         return 0
     return min(255, max(1, round(LEVELS * math.log2(max(distance, NEAR) / NEAR)) + 1))
@@ -105,15 +119,82 @@ def _list(values: Any, _kind: str) -> Any:
     return list(values)
 
 
-class DeltaEncoder:
+class ChainEncoder:
+    """What encoders of delta frames have in common. error_m, error_deg: greatest errors."""
+
+    def __init__(self, error_m: float, error_deg: float) -> None:
+        self._step = float(np.float32(error_m / pose.DEAD))
+        self._turn = float(np.float32(math.radians(error_deg) / 4 / pose.DEAD))
+        self._topology: Topology | None = None
+
+    def _known(self, frame: Frame) -> Topology:
+        """The topology of a frame. Raises ValueError if it is not known."""
+        topology = self._topology
+        if topology is None or topology.version != frame.version:
+            raise ValueError("the topology of the frame is not known")
+        return topology
+
+    def _begin(self, frame: Frame, topology: Topology) -> DeltaChain:
+        bodies = _moving(topology)
+        if len(frame.active) != len(bodies):
+            raise ValueError("a frame of other bodies")
+        chain = DeltaChain(bodies, len(frame.acks), _array)
+        self._V = np.zeros(6 * chain.vertices)
+        rest = [body.vertices for body in topology.bodies if body.kind == "elastic"]
+        if rest:
+            self._V.reshape(-1, 6)[:, :3] = np.concatenate(rest)
+        self._T = np.zeros(3 * len(bodies) + 3 + len(frame.acks), dtype=np.int64)
+        self._A, self._W = np.zeros(24), np.zeros(7 * len(bodies))
+        self._buffer = np.zeros(
+            256 + 128 * len(bodies) + 64 * chain.vertices + 16 * len(frame.acks), dtype=np.uint8
+        )
+        chain.G[0], chain.G[1] = frame.tick - 1, 1
+        return chain
+
+    def _measure(self, frame: Frame, chain: DeltaChain) -> None:
+        """Write what ``_code`` encodes, but for distance and contacts. Raises ValueError for a frame that cannot be
+        sent this way."""
+        active, bodies = frame.active, len(chain.B) // 2
+        if active.shape[0] != bodies:
+            raise ValueError("a frame of other bodies")
+        T = self._T
+        T[: 3 * bodies : 3] = active
+        T[3 * bodies] = frame.tick
+        T[3 * bodies + 3 :] = frame.acks
+        rows = np.ascontiguousarray(frame.rows, dtype=np.float64).reshape(-1)
+        worst = load_kernel().measure(
+            rows, chain.F, chain.J, chain.U, self._V, chain.B, T, self._A, self._W, self._step, self._turn,
+            chain.spare,
+        )  # fmt: skip
+        if worst > STRETCH:
+            raise ValueError("a body is not rigid")
+
+    def _resting(self, chain: DeltaChain) -> bool:
+        """Whether the frame that was measured would show what the chain shows."""
+        T, bodies = self._T, len(chain.B) // 2
+        same = T[: 3 * bodies : 3] == chain.J[:: pose.INTS]
+        return bool(
+            (same & ((T[1 : 3 * bodies : 3] == 1) | (T[: 3 * bodies : 3] == 0))).all()
+            and (T[3 * bodies + 3 :] == chain.G[5:]).all()
+        )
+
+    def _code(self, chain: DeltaChain) -> None:
+        """Encode what was measured. Raises ValueError."""
+        load_kernel().code_frame(
+            chain.S, self._buffer, chain.M, chain.G, chain.F, chain.J, chain.U, self._V, chain.B, self._T,
+            self._step, self._turn, chain.spare,
+        )  # fmt: skip
+        if chain.S[5]:
+            raise ValueError("a coordinate is out of range")
+
+
+class DeltaEncoder(ChainEncoder):
     """Encodes the frames of one session for all viewers at once. error_m, error_deg: greatest errors. odd: whether its
     chains have odd numbers, so that two encoders of a session are never mistaken for each other."""
 
     def __init__(self, *, error_m: float = 1e-4, error_deg: float = 0.05, odd: bool = False) -> None:
-        self._step = float(np.float32(error_m / pose.DEAD))
-        self._turn = float(np.float32(math.radians(error_deg) / 4 / pose.DEAD))
-        self._topology: Topology | None = None
-        self._chain: _Chain | None = None
+        super().__init__(error_m, error_deg)
+        self._chain: DeltaChain | None = None
         self._number = 0
         self._id = int(odd)
         self._seen: tuple[int, int] = (0, 0)
@@ -128,11 +209,9 @@ class DeltaEncoder:
         """The next frame of the chain; None if it shows nothing new, and the last was sent less than ``alive_ticks``
         ago. key: begin a new chain. Raises ValueError for a frame that cannot be sent this way, with the chain ended.
         """
-        compiled = load_kernel()
-        topology = self._topology
-        if topology is None or topology.version != frame.version:
-            raise ValueError("the topology of the frame is not known")
+        topology = self._known(frame)
         chain = self._chain
+        self._chain = None  # until this frame is done
         if (
             chain is None
             or frame.epoch != self._seen[0]
@@ -142,61 +221,24 @@ class DeltaEncoder:
             key = True
         if key or chain is None:
             chain = self._begin(frame, topology)
-        self._chain = None  # until this frame is done
+            self._number = 0
+            self._id = (self._id + 2) % CHAINS
         self._nearest = min(self._nearest, frame.min_distance)
         self._contacts = max(self._contacts, min(frame.contacts, 65535))
-        active, bodies = frame.active, len(chain.B) // 2
-        if active.shape[0] != bodies:
-            raise ValueError("a frame of other bodies")
-        T, G = self._T, chain.G
-        T[: 3 * bodies : 3] = active
-        T[3 * bodies] = frame.tick
-        rows = np.ascontiguousarray(frame.rows, dtype=np.float64).reshape(-1)
-        worst = compiled.measure(
-            rows,
-            chain.F,
-            chain.J,
-            chain.U,
-            self._V,
-            chain.B,
-            T,
-            self._A,
-            self._W,
-            self._step,
-            self._turn,
-            chain.spare,
-        )
-        if worst > STRETCH:
-            raise ValueError("a body is not rigid")
-        T[3 * bodies + 3 :] = frame.acks
-        if not key and frame.tick - self._seen[1] < alive_ticks and self._resting(T, chain, bodies):
+        self._measure(frame, chain)
+        # The frame in which a body came to rest is sent.
+        if not key and frame.tick - self._seen[1] < alive_ticks and chain.G[4] and self._resting(chain):
             self._chain = chain
             return None
+        T, G, bodies = self._T, chain.G, len(chain.B) // 2
         if key or self._number % META_FRAMES == 0:
-            T[3 * bodies + 1], T[3 * bodies + 2] = _level(self._nearest), self._contacts
+            T[3 * bodies + 1], T[3 * bodies + 2] = level_of(self._nearest), self._contacts
             self._nearest, self._contacts = math.inf, 0
         else:
             T[3 * bodies + 1], T[3 * bodies + 2] = G[2], G[3]
-        S, buffer = chain.S, self._buffer
-        S[:] = (1, 0, 0xFFFFFFFF, 0, 0, 0, 0)
-        compiled.code_frame(
-            S,
-            buffer,
-            chain.M,
-            G,
-            chain.F,
-            chain.J,
-            chain.U,
-            self._V,
-            chain.B,
-            T,
-            self._step,
-            self._turn,
-            chain.spare,
-        )
-        if S[5]:
-            raise ValueError("a coordinate is out of range")
-        payload = buffer[: compiled.end_of(S, buffer)].tobytes()
+        chain.S[:] = (1, 0, 0xFFFFFFFF, 0, 0, 0, 0)
+        self._code(chain)
+        payload = self._buffer[: load_kernel().end_of(chain.S, self._buffer)].tobytes()
         head = HEAD.pack(KEYFRAME if key else DELTA, NUMBERS * self._id + self._number % NUMBERS)
         if key:
             head += KEYFRAME_HEAD.pack(
@@ -207,48 +249,100 @@ class DeltaEncoder:
         self._chain = chain
         return head + payload
 
-    def _resting(self, T: Any, chain: _Chain, bodies: int) -> bool:
-        """Whether the frame would show what the last one shows. The frame in which a body came to rest is sent."""
-        same = T[: 3 * bodies : 3] == chain.J[:: pose.INTS]
-        return bool(
-            (same & ((T[1 : 3 * bodies : 3] == 1) | (T[: 3 * bodies : 3] == 0))).all()
-            and chain.G[4]
-            and (T[3 * bodies + 3 :] == chain.G[5:]).all()
-        )
 
-    def _begin(self, frame: Frame, topology: Topology) -> _Chain:
-        bodies = _moving(topology)
-        chain = _Chain(bodies, len(frame.acks), _array)
-        self._V = np.zeros(6 * chain.vertices)
-        rest = [body.vertices for body in topology.bodies if body.kind == "elastic"]
-        if rest:
-            self._V.reshape(-1, 6)[:, :3] = np.concatenate(rest)
-        self._T = np.zeros(3 * len(bodies) + 3 + len(frame.acks), dtype=np.int64)
-        self._A, self._W = np.zeros(24), np.zeros(7 * len(bodies))
-        self._buffer = np.zeros(
-            256 + 64 * len(bodies) + 32 * chain.vertices + 8 * len(frame.acks), dtype=np.uint8
-        )
-        chain.G[0], chain.G[1] = frame.tick - 1, 1
-        self._number = 0
-        self._id = (self._id + 2) % CHAINS
-        return chain
-
-
-class DeltaDecoder:
-    """Decodes the delta frames of one session. After a ProtocolError, and after a gap, it waits for a keyframe.
-    compiled: use numba, which takes a second to load and decodes a hundred times as fast."""
+class ChainDecoder:
+    """What decoders of delta frames have in common. compiled: use numba, which takes a second to load and decodes ten
+    times as fast."""
 
     def __init__(self, *, compiled: bool = False) -> None:
-        self._code: Any = kernel.code_frame
-        if compiled:
-            self._code = load_kernel().code_frame
+        self._kernel: Any = load_kernel() if compiled else kernel
         self._compiled = compiled
         self._topology: Topology | None = None
-        self._chain: _Chain | None = None
+
+    def _keyframe(self, data: bytes) -> DeltaChain | None:
+        """The chain that a keyframe begins; None if its topology is not known. Raises ProtocolError."""
+        if len(data) < KEYFRAME_PAYLOAD:
+            raise ProtocolError("a keyframe is shorter than its header")
+        version, epoch, tick, bodies, seats, zero, step, turn = KEYFRAME_HEAD.unpack_from(data, PAYLOAD)
+        if zero or not (1e-9 < step < 1e3 and 1e-9 < turn < 1.0):
+            raise ProtocolError("not a keyframe")
+        topology = self._topology
+        if topology is None or topology.version != version:
+            return None
+        moving = _moving(topology)
+        if len(moving) != bodies:
+            raise ProtocolError("a keyframe of other bodies than its topology")
+        chain = DeltaChain(moving, seats, _array if self._compiled else _list)
+        chain.G[0], chain.G[1] = tick - 1, 1
+        chain.epoch, chain.step, chain.turn = epoch, step, turn
+        return chain
+
+    def _start(self, chain: DeltaChain, payload: bytes) -> None:
+        """Begin to read a payload."""
+        self._buffer: Any = np.frombuffer(bytearray(payload), np.uint8) if self._compiled else payload
+        code = int.from_bytes(payload[:4].ljust(4, b"\0"), "big")
+        for place, value in enumerate((0, code, 0xFFFFFFFF, 4, len(payload), 0)):
+            chain.S[place] = value
+        if code == 0xFFFFFFFF:
+            raise ProtocolError("a delta frame has a number that is out of range")
+
+    def _read(self, chain: DeltaChain) -> None:
+        """Take the chain to the next frame. Raises ProtocolError."""
+        make = _array if self._compiled else _list
+        self._kernel.code_frame(
+            chain.S, self._buffer, chain.M, chain.G, chain.F, chain.J, chain.U, make([], "f8"), chain.B,
+            make([], "i8"), chain.step, chain.turn, chain.spare,
+        )  # fmt: skip
+        if chain.S[5]:
+            raise ProtocolError("a delta frame has a number that is out of range")
+
+    @staticmethod
+    def _end(chain: DeltaChain) -> None:
+        """The payload must have been read. Raises ProtocolError."""
+        if chain.S[3] < chain.S[4]:
+            raise ProtocolError("a delta frame is longer than its content")
+
+    def _frame(self, chain: DeltaChain, *, keyframe: bool) -> Frame:
+        assert self._topology is not None
+        n = len(chain.B) // 2
+        active = np.array(chain.J[:: pose.INTS], dtype=np.bool_)
+        poses = np.array(chain.F[: chain.spare]).reshape(n, pose.FLOATS)
+        places, turns = poses[:, :3], _matrices(poses[:, 9:13])
+        parts = []
+        counts = [int(count) for count in chain.B[1::2]]
+        shapes = None
+        rest = [body.vertices for body in self._topology.bodies if body.kind == "elastic"]
+        if rest:
+            moved = np.array(chain.U[::3], dtype=np.float64).reshape(-1, 3) * chain.step
+            shapes = np.concatenate(rest).astype(np.float64) + moved
+        for body in range(n):
+            first, count = chain.B[2 * body], counts[body]
+            if count and shapes is not None:
+                rows = places[body] + shapes[first : first + count] @ turns[body].T
+            else:
+                rows = np.vstack((places[body], turns[body].T))
+            parts.append(rows if active[body] else np.full_like(rows, np.nan))
+        return Frame(
+            tick=int(chain.G[0]),
+            rows=np.concatenate(parts).astype(np.float32) if parts else np.zeros((0, 3), np.float32),
+            active=active,
+            epoch=chain.epoch,
+            min_distance=NEAR * 2.0 ** ((int(chain.G[2]) - 1) / LEVELS) if chain.G[2] else math.inf,
+            contacts=int(chain.G[3]),
+            acks=tuple(int(ack) for ack in chain.G[5:]),
+            version=self._topology.version,
+            row_counts=tuple(count or 4 for count in counts) if any(counts) else None,
+            keyframe=keyframe,
+        )
+
+
+class DeltaDecoder(ChainDecoder):
+    """Decodes the delta frames of one session. After a ProtocolError, and after a gap, it waits for a keyframe."""
+
+    def __init__(self, *, compiled: bool = False) -> None:
+        super().__init__(compiled=compiled)
+        self._chain: DeltaChain | None = None
         self._id = self._number = 0
-        self._step = self._turn = 0.0
-        self._epoch = 0
-        self._rest: npt.NDArray[np.float64] | None = None
 
     @property
     def waiting(self) -> bool:
@@ -273,85 +367,23 @@ class DeltaDecoder:
             raise ProtocolError("not a delta frame")
         chain, self._chain = self._chain, None
         if key:
-            chain = self._begin(data, number_of_chain, number)
+            chain = self._keyframe(data)
+            if number:
+                raise ProtocolError("not a keyframe")
             if chain is None:
                 return None
+            self._id = number_of_chain
         elif chain is None or number_of_chain != self._id or number != (self._number + 1) % NUMBERS:
             # A frame of an older chain, or of one whose keyframe was lost, changes nothing.
             if chain is not None and number_of_chain != self._id:
                 self._chain = chain
             return None
         self._number = number
-        buffer: Any = bytearray(data[at:])
-        if self._compiled:
-            buffer = np.array(buffer, dtype=np.uint8)
-        S = chain.S
-        S[:] = [0, int.from_bytes(data[at : at + 4].ljust(4, b"\0"), "big"), 0xFFFFFFFF, 4, len(buffer), 0, 0]
-        if S[1] < 0xFFFFFFFF:
-            self._code(
-                S, buffer, chain.M, chain.G, chain.F, chain.J, chain.U, self._V, chain.B, self._T, self._step,
-                self._turn, chain.spare,
-            )  # fmt: skip
-        else:
-            S[5] = 1
-        if S[5]:
-            raise ProtocolError("a delta frame has a number that is out of range")
-        if S[3] < len(buffer):
-            raise ProtocolError("a delta frame is longer than its content")
+        self._start(chain, data[at:])
+        self._read(chain)
+        self._end(chain)
         self._chain = chain
         return self._frame(chain, keyframe=key)
-
-    def _begin(self, data: bytes, number_of_chain: int, number: int) -> _Chain | None:
-        if len(data) < KEYFRAME_PAYLOAD:
-            raise ProtocolError("a keyframe is shorter than its header")
-        version, epoch, tick, bodies, seats, zero, step, turn = KEYFRAME_HEAD.unpack_from(data, PAYLOAD)
-        if number or zero or not (1e-9 < step < 1e3 and 1e-9 < turn < 1.0):
-            raise ProtocolError("not a keyframe")
-        topology = self._topology
-        if topology is None or topology.version != version:
-            return None
-        moving = _moving(topology)
-        if len(moving) != bodies:
-            raise ProtocolError("a keyframe of other bodies than its topology")
-        make = _array if self._compiled else _list
-        chain = _Chain(moving, seats, make)
-        self._V, self._T = make([], "f8"), make([], "i8")
-        chain.G[0], chain.G[1] = tick - 1, 1
-        self._id, self._epoch, self._step, self._turn = number_of_chain, epoch, step, turn
-        rest = [body.vertices for body in topology.bodies if body.kind == "elastic"]
-        self._rest = np.concatenate(rest).astype(np.float64) if rest else None
-        return chain
-
-    def _frame(self, chain: _Chain, *, keyframe: bool) -> Frame:
-        assert self._topology is not None
-        n = len(chain.B) // 2
-        active = np.array(chain.J[:: pose.INTS], dtype=np.bool_)
-        poses = np.array(chain.F[: chain.spare]).reshape(n, pose.FLOATS)
-        places, turns = poses[:, :3], _matrices(poses[:, 9:13])
-        parts = []
-        counts = [int(count) for count in chain.B[1::2]]
-        shapes = None
-        if self._rest is not None:
-            shapes = self._rest + np.array(chain.U[::3], dtype=np.float64).reshape(-1, 3) * self._step
-        for body in range(n):
-            first, count = chain.B[2 * body], counts[body]
-            if count and shapes is not None:
-                rows = places[body] + shapes[first : first + count] @ turns[body].T
-            else:
-                rows = np.vstack((places[body], turns[body].T))
-            parts.append(rows if active[body] else np.full_like(rows, np.nan))
-        return Frame(
-            tick=int(chain.G[0]),
-            rows=np.concatenate(parts).astype(np.float32) if parts else np.zeros((0, 3), np.float32),
-            active=active,
-            epoch=self._epoch,
-            min_distance=NEAR * 2.0 ** ((int(chain.G[2]) - 1) / LEVELS) if chain.G[2] else math.inf,
-            contacts=int(chain.G[3]),
-            acks=tuple(int(ack) for ack in chain.G[5:]),
-            version=self._topology.version,
-            row_counts=tuple(count or 4 for count in counts) if any(counts) else None,
-            keyframe=keyframe,
-        )
 
 
 def _matrices(q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

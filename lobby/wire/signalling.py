@@ -1,6 +1,6 @@
 """The messages of a connection about its WebRTC data channel, an optional transport for frames.
 
-    client: offer -> candidate ... -> hangup          server: answer, channel (open, closed)
+    client: offer -> candidate ... -> seen ... -> hangup          server: answer, channel (open, closed)
 
 docs/protocol.md is the reference. lobby/wire/client_messages.py and messages.py have the unions that they belong to.
 This module must never read a session description.
@@ -21,6 +21,7 @@ __all__ = [
     "Hangup",
     "IceServer",
     "Offer",
+    "Seen",
     "WebRtcData",
 ]
 
@@ -52,6 +53,18 @@ class Candidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
 
 class Hangup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t", tag="hangup"):
     """Close the data channel, or withdraw the offer: frames come over the WebSocket again."""
+
+
+class SeenData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``number``: of a reference."""
+
+    number: Annotated[int, msgspec.Meta(ge=1, le=255)]
+
+
+class Seen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t", tag="seen"):
+    """Acknowledge a frame of the data channel that is kept as a reference. Not answered."""
+
+    d: SeenData
 
 
 class IceServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -320,7 +320,8 @@ class Audience:
         """The streams of delta frames that viewers need, for ``Solver.step_world``."""
         fast, slow = self._lanes.fast, self._lanes.slow
         wanted = (FAST if fast else 0) | (SLOW if slow else 0)
-        return wanted | (FAST_KEY if fast.wants_key(now) else 0) | (SLOW_KEY if slow.wants_key(now) else 0)
+        wanted |= (FAST_KEY if fast.wants_key(now) else 0) | (SLOW_KEY if slow.wants_key(now) else 0)
+        return wanted | (self.channels.wanted(now) if self.channels else 0)
 
     def show(self, frame: bytes, deltas: Sequence[Deltas] = ()) -> None:
         """Send a frame to every viewer whose write buffer has room. deltas: the same as delta frames, for the viewers
@@ -338,17 +339,17 @@ class Audience:
         for sink in list(self.sinks):
             sink.send_frame(frame)
         if self.channels:
-            self.channels.show(frame, framed)
+            self.channels.show(frame, framed, [lossy for _, _, lossy in deltas], time.monotonic())
         if self._lanes:
             self._show_lanes(framed, deltas)
 
     def _show_lanes(self, framed: bytes, deltas: Sequence[Deltas]) -> None:
         now = time.monotonic()
-        for fast, slow in deltas:
+        for fast, slow, _ in deltas:
             sent = self._lanes.show(fast, slow, now)
             if sent:
                 self._telemetry.frames(sent=sent, skipped=0, size=len(fast or slow or b""))
-        last = deltas[-1] if deltas else (None, None)
+        last = deltas[-1][:2] if deltas else (None, None)
         if not deltas:
             self._lanes.show(None, None, now)
         for lane, frame in zip((self._lanes.fast, self._lanes.slow), last, strict=True):

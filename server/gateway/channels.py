@@ -160,7 +160,9 @@ class Channels:
             audience.channels = ChannelGroup(audience.token, peers.send)
         channel = _Channel(self, sender, audience.channels, held)
         self._open[sender] = channel
-        channel.number = peers.open(channel, sdp, sender.socket.client)
+        channel.number = peers.open(
+            channel, sdp, sender.socket.client, network=sender.network, way=f"seat {sender.who.seat}"
+        )
 
     def _add_candidate(self, sender: Sender, candidate: str) -> None:
         channel = self._open.get(sender)

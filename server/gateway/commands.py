@@ -39,7 +39,7 @@ from tussle.lobby.wire.client_messages import (
     Unlock,
 )
 from tussle.lobby.wire.messages import Ack, AckData, Pong, PongData
-from tussle.lobby.wire.signalling import Candidate, Hangup, Offer
+from tussle.lobby.wire.signalling import Candidate, Hangup, Offer, Seen
 from tussle.server.costs import STORE_COSTS, Ledger, Owner, Resource
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
@@ -61,6 +61,7 @@ OPERATIONS: dict[type[ClientMessage], Operation] = {
     Offer: Operation.WATCH,
     Candidate: Operation.WATCH,
     Hangup: Operation.WATCH,
+    Seen: Operation.WATCH,
     Act: Operation.ACT,
     Chat: Operation.CHAT,
     Ready: Operation.READY,
@@ -75,7 +76,7 @@ OPERATIONS: dict[type[ClientMessage], Operation] = {
 }
 """The right that each message needs. The gateway asks for Hello's before it welcomes, ``read`` for the others'."""
 
-WITHOUT_ID = (Hello, Ping, Resync, Offer, Candidate, Hangup)
+WITHOUT_ID = (Hello, Ping, Resync, Offer, Candidate, Hangup, Seen)
 """The messages that are no commands: they have no id, and their effect is not remembered."""
 
 
@@ -146,6 +147,10 @@ class Commands:
                 return False
             case Offer() | Candidate() | Hangup():
                 self._channels.handle(sender, audience, message)
+                return False
+            case Seen():
+                if audience.channels is not None:
+                    audience.channels.seen(sender, message.d.number)
                 return False
             case Hello():
                 return False

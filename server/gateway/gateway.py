@@ -414,9 +414,7 @@ class Gateway:
                     last_id=last_id,
                     servers=tuple(filter(None, map(sender.address_of, self._holder.neighbours))),
                     codec=CODEC if sender.deltas else msgspec.UNSET,
-                    webrtc=msgspec.UNSET
-                    if sender.network
-                    else self._channels.welcome(who.player, hello.transports),
+                    webrtc=self._channels.welcome(who.player, hello.transports),
                     network=sender.network or msgspec.UNSET,
                 )
             )

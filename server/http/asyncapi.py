@@ -24,7 +24,7 @@ __all__ = ["document"]
 BINARY = {
     "frame": f"kind 1: a whole frame, of the schema {schema_hash()}",
     "topology": f"kind 2: the meshes that frames move, of the schema {schema_hash()}",
-    "delta": f"kinds 3 and 4: the difference from the frame before, and the keyframe of a chain, of the codec {CODEC}",
+    "delta": f"kinds 3 to 6: the difference from an earlier frame, or a keyframe, for clients that offer {CODEC}",
 }
 
 SOCKETS: tuple[tuple[str, str, str, Any, tuple[Any, ...]], ...] = (

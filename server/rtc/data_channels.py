@@ -150,11 +150,12 @@ class DataChannels:
 
     # -- what the gateway calls
 
-    def open(self, owner: ChannelOwner, sdp: str, address: str) -> int:
-        """Begin a peer connection for an offer of a client at ``address``. Returns its number."""
+    def open(self, owner: ChannelOwner, sdp: str, address: str, *, network: str = "", way: str = "") -> int:
+        """Begin a peer connection for an offer of a client at ``address``. Returns its number. network: a bad network
+        for its packets (lobby/network.py); way: the network's name."""
         number = next(self._numbers)
         self._owners[number] = owner
-        self._send(PeerRequest("open", [number], text=sdp, address=address))
+        self._send(PeerRequest("open", [number], text=sdp, address=address, network=network, way=way))
         return number
 
     def add_candidate(self, number: int, candidate: str) -> None:

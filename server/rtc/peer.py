@@ -34,6 +34,7 @@ from aiortc import (
 )
 
 from tussle.lobby.errors import Refused
+from tussle.lobby.network import Network, NetworkLine, parse_network
 from tussle.server.limits import TokenBucket
 from tussle.server.rtc.rtc_messages import KEEP_ALIVE, MAX_FRAME, RtcConfiguration
 from tussle.server.rtc.sdp import (
@@ -78,11 +79,20 @@ REASSEMBLED_CHUNKS = 16
 
 
 class _BoundConnection(Connection):
-    """ICE with bounds on what arrives, and with the addresses of the settings."""
+    """ICE with bounds on what arrives, and with the addresses of the settings. network: a bad one, for the packets of
+    DTLS in both directions; the checks of ICE are not part of it."""
 
-    def __init__(self, hosts: Sequence[str], stun: tuple[str, int] | None) -> None:
+    def __init__(
+        self, hosts: Sequence[str], stun: tuple[str, int] | None, network: Network, way: str
+    ) -> None:
         super().__init__(ice_controlling=False, stun_server=stun)
         self._hosts = hosts
+        self._lines: tuple[NetworkLine, NetworkLine] | None = None
+        if network != Network():
+            self._lines = (
+                NetworkLine(network, f"{way} packets from client", reliable=False),
+                NetworkLine(network, f"{way} packets to client", reliable=False),
+            )
         self._bucket = TokenBucket(RECEIVED_RATE, RECEIVED_BURST)
         self.heard_at = 0.0
         self.connected = False
@@ -104,7 +114,33 @@ class _BoundConnection(Connection):
         ):
             return
         self.heard_at = now
-        super().data_received(data, component)
+        if self._lines is None:
+            super().data_received(data, component)
+        else:
+            self._later(
+                self._lines[0],
+                len(data),
+                lambda: super(_BoundConnection, self).data_received(data, component),
+            )
+
+    async def sendto(self, data: bytes, component: int) -> None:
+        if self._lines is None:
+            await super().sendto(data, component)
+        else:
+            self._later(self._lines[1], len(data), lambda: self._send(data, component))
+
+    def _send(self, data: bytes, component: int) -> None:
+        pair = self._nominated.get(component)
+        if pair is not None:
+            pair.protocol.transport.sendto(data, pair.remote_addr)
+
+    @staticmethod
+    def _later(line: NetworkLine, size: int, arrive: Callable[[], None]) -> None:
+        """Call ``arrive`` when a packet that is sent now arrives, or never."""
+        loop = asyncio.get_running_loop()
+        due = line.send(loop.time(), size)
+        if due is not None:
+            loop.call_at(due, arrive)
 
 
 class Peer:
@@ -118,12 +154,18 @@ class Peer:
         relays: Callable[[], Awaitable[Sequence[str]]],
         on_open: Callable[[], None],
         on_closed: Callable[[str], None],
+        *,
+        network: str = "",
+        way: str = "",
     ) -> None:
+        """network: a bad one between this peer and the server (lobby/network.py), "" for none; way: its name."""
         self._configuration = configuration
         self._address = address
         self._relays = relays
         self._on_open, self._on_closed = on_open, on_closed
-        self._connection = _BoundConnection(configuration.hosts, _stun_server(configuration.stun))
+        self._connection = _BoundConnection(
+            configuration.hosts, _stun_server(configuration.stun), parse_network(network), way
+        )
         gatherer = RTCIceGatherer(iceServers=[])
         gatherer._connection = self._connection
         self._gatherer = gatherer

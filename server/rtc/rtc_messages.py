@@ -41,8 +41,9 @@ CLOSED_REASONS = ("no_connection", "silent", "closed_by_peer", "flood", "process
 
 
 class PeerRequest(msgspec.Struct, frozen=True, array_like=True):
-    """``op``: open (``text`` is the offer, ``address`` the client's), candidate (``text``), close, or frame (``body``,
-    to every one of ``peers``; ``session`` names the session)."""
+    """``op``: open (``text`` is the offer, ``address`` the client's, ``network`` a bad network for it and ``way`` the
+    network's name), candidate (``text``), close, or frame (``body``, to every one of ``peers``; ``session`` names the
+    session and the kind of frame: of those that wait, the newest of each is sent)."""
 
     op: str
     peers: list[int]
@@ -50,6 +51,8 @@ class PeerRequest(msgspec.Struct, frozen=True, array_like=True):
     body: bytes = b""
     address: str = ""
     session: str = ""
+    network: str = ""
+    way: str = ""
 
 
 class PeerReport(msgspec.Struct, frozen=True, array_like=True):

@@ -85,7 +85,7 @@ class RtcProcess(asyncio.Protocol):
         number = request.peers[0]
         match request.op:
             case "open":
-                self._spawn(self._open(number, request.text, request.address))
+                self._spawn(self._open(number, request))
             case "candidate":
                 self._spawn(self._add_candidate(number, request.text))
             case "close":
@@ -98,16 +98,18 @@ class RtcProcess(asyncio.Protocol):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _open(self, number: int, text: str, address: str) -> None:
+    async def _open(self, number: int, request: PeerRequest) -> None:
         try:
-            offer = read_offer(text)
+            offer = read_offer(request.text)
             peer = Peer(
                 self._configuration,
                 self._certificate,
-                address,
+                request.address,
                 self.relays,
                 lambda: self._report(PeerReport("open", number)),
                 lambda reason: self._closed(number, reason),
+                network=request.network,
+                way=request.way,
             )
             self._peers[number] = peer
             answer = await peer.answer(offer)

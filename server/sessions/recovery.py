@@ -31,7 +31,7 @@ from tussle.server.recordings.schedule import join_advances
 from tussle.server.sessions.core import InputBatch
 from tussle.server.sessions.lease import Lease
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
-from tussle.server.solver.delta_streams import FAST, SLOW, Deltas
+from tussle.server.solver.delta_streams import ONCE, Deltas
 from tussle.server.solver.pool import Pool
 from tussle.server.solver.solver_calls import Solver, WorldCheckpoint
 
@@ -231,7 +231,7 @@ class DurableWorld:
             whole = advance if whole is None else join_advances(whole, advance)
             spent_s += seconds
             shown.append(frames)
-            deltas &= FAST | SLOW
+            deltas &= ~ONCE
             if whole.ticks_run >= ticks or advance.ticks_run < asked or advance.phase != "moving":
                 return whole, spent_s, shown
 

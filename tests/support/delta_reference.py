@@ -5,6 +5,7 @@ tests/lobby/wire/test_deltas.py checks that it and Tussle's own decoders show th
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import struct
@@ -65,7 +66,9 @@ class Context:
 
 
 class Contexts(dict[Any, Context]):
-    """The contexts of a chain, each under a name; a new one when it is first used."""
+    """The contexts of a chain, each under a name; a new one when it is first used. learns: whether they change."""
+
+    learns = True
 
     def __missing__(self, name: Any) -> Context:
         self[name] = Context()
@@ -128,7 +131,7 @@ class RangeDecoder:
             a, b, c = contexts
             p = (2 * a.p + b.p + c.p) >> 2
         bit = self.divide((self.range >> 16) * p)
-        for context in contexts:
+        for context in contexts if self.contexts.learns else ():
             context.learn(bit)
         return bit
 
@@ -136,7 +139,7 @@ class RangeDecoder:
         """A bit with four contexts. first: the probability of one that has learnt nothing."""
         contexts = [self.contexts[name] for name in names]
         bit = self.divide((self.range >> 16) * (sum(one.p if one.n else first for one in contexts) >> 2))
-        for context in contexts:
+        for context in contexts if self.contexts.learns else ():
             if context.n == 0:
                 context.p, context.n = first, 1
             context.learn(bit)
@@ -310,7 +313,9 @@ class ReferenceDecoder:
             raise Refused("zeros at the end")
         self.number = number
         self.numbers = []
-        self._frame(payload)
+        self.coder = RangeDecoder(payload, self.contexts)
+        self._frame()
+        self.coder.end()
         self.alive = True
         return self._shown(keyframe=kind == 4)
 
@@ -341,8 +346,7 @@ class ReferenceDecoder:
         self.numbers.append((f"bit[{place}]", value))
         return value
 
-    def _frame(self, payload: bytes) -> None:
-        self.coder = RangeDecoder(payload, self.contexts)
+    def _frame(self) -> None:
         self.gap += self._number(("N", 0))
         if not 1 <= self.gap <= 2**24 or self.tick + self.gap > 2**32 - 1:
             raise Refused("out of range")
@@ -383,7 +387,6 @@ class ReferenceDecoder:
                     self._vertices(body)
                 else:
                     body.hold()
-        self.coder.end()
 
     def _pose(self, body: Body) -> int:
         gap, step, turn = self.gap, self.step, self.turn
@@ -524,6 +527,42 @@ class ReferenceDecoder:
             present=[bool(body.present) for body in self.bodies],
             rows=rows,
         )
+
+
+class LossyReference:
+    """Decodes the frames of a data channel. ``kept``: what is to be acknowledged."""
+
+    def __init__(self, topology: bytes) -> None:
+        self.topology = topology
+        self.references: dict[int, ReferenceDecoder] = {}
+        self.kept = 0
+
+    def decode(self, data: bytes) -> Shown | None:
+        """The frame; None if its reference is not there. Raises Refused."""
+        self.kept = 0
+        if data[0] == 6:
+            chain, number, payload = ReferenceDecoder(self.topology), data[1], data[24:]
+            if not chain._begin(data, 0):
+                return None
+        else:
+            reference, number, payload = data[1], data[2], data[3:]
+            if data[0] != 5:
+                raise Refused("not a frame of a data channel")
+            if reference not in self.references:
+                return None
+            chain = copy.deepcopy(self.references[reference])
+            for old in [one for one in self.references if 0 < (reference - one) % 255 < 128]:
+                del self.references[old]
+        chain.contexts.learns = number > 0
+        chain.coder = RangeDecoder(payload, chain.contexts)
+        if number and chain._bit(24):
+            chain._frame()
+        chain._frame()
+        chain.coder.end()
+        if number:
+            self.references[number] = chain
+            self.kept = number
+        return chain._shown(keyframe=data[0] == 6)
 
 
 def turned(q: Floats, x: float, y: float, z: float) -> Floats:

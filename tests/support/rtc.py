@@ -11,6 +11,9 @@ from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSession
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
 from tests.support.stranger import CEILING_S, Line, Message
+from tussle.lobby.wire.delta_layout import LOSSY, LOSSY_KEYFRAME
+from tussle.lobby.wire.frames import Frame
+from tussle.lobby.wire.lossy_deltas import LossyDecoder
 
 __all__ = ["ChannelClient", "offer_text"]
 
@@ -28,6 +31,9 @@ class ChannelClient:
             "frames", negotiated=True, id=0, ordered=False, maxRetransmits=0
         )
         self.frames: list[bytes] = []
+        self.decoder: LossyDecoder | None = None
+        """Decodes delta frames; what it keeps is acknowledged."""
+        self.shown: list[Frame] = []
         self._news = asyncio.Condition()
         self.channel.on("message", self._received)
 
@@ -58,8 +64,20 @@ class ChannelClient:
     async def _received(self, data: bytes) -> None:
         if data[0] != 0:
             self.frames.append(data)
+            if self.decoder is not None and data[0] in (LOSSY, LOSSY_KEYFRAME):
+                shown = self.decoder.decode(data)
+                if shown is not None:
+                    self.shown.append(shown)
+                if self.decoder.kept:
+                    await self.line.say("seen", {"number": self.decoder.kept})
             async with self._news:
                 self._news.notify_all()
+
+    async def more_of(self, kind: int, count: int) -> None:
+        """Wait for that many further frames of a kind."""
+        enough = sum(frame[0] == kind for frame in self.frames) + count
+        async with asyncio.timeout(CEILING_S), self._news:
+            await self._news.wait_for(lambda: sum(frame[0] == kind for frame in self.frames) >= enough)
 
     async def more_frames(self, count: int) -> None:
         """Wait for that many further frames over the channel."""

@@ -16,6 +16,7 @@ import numpy as np
 from tussle.lobby.wire.delta_layout import CODEC
 from tussle.lobby.wire.deltas import DeltaDecoder, DeltaEncoder
 from tussle.lobby.wire.frames import Frame, Topology, TopologyBody, encode_topology
+from tussle.lobby.wire.lossy_deltas import LossyDecoder, LossyEncoder
 
 __all__ = ["ALIVE_TICKS", "TARGET", "build", "scene", "scripted"]
 
@@ -85,29 +86,57 @@ def build() -> str:
         shown = decoder.decode(data)
         assert shown is not None
         whole.append(data)
-        frames.append(
-            {
-                "data": base64.b64encode(data).decode(),
-                "tick": shown.tick,
-                "epoch": shown.epoch,
-                "version": shown.version,
-                "keyframe": shown.keyframe,
-                "level": None if np.isinf(shown.min_distance) else round(shown.min_distance, 9),
-                "contacts": shown.contacts,
-                "acks": list(shown.acks),
-                "active": shown.active.tolist(),
-                "rows": [
-                    None if np.isnan(value) else round(value, 7) for value in shown.rows.ravel().tolist()
-                ],
-            }
-        )
+        frames.append(_case(data, shown))
     document = {
         "codec": CODEC,
         "topology": base64.b64encode(encode_topology(scene())).decode(),
         "frames": frames,
         "broken": _broken(whole),
+        "channel": _channel(),
     }
     return json.dumps(document) + "\n"
+
+
+def _case(data: bytes, shown: Frame) -> dict[str, Any]:
+    return {
+        "data": base64.b64encode(data).decode(),
+        "tick": shown.tick,
+        "epoch": shown.epoch,
+        "version": shown.version,
+        "keyframe": shown.keyframe,
+        "level": None if np.isinf(shown.min_distance) else round(shown.min_distance, 9),
+        "contacts": shown.contacts,
+        "acks": list(shown.acks),
+        "active": shown.active.tolist(),
+        "rows": [None if np.isnan(value) else round(value, 7) for value in shown.rows.ravel().tolist()],
+    }
+
+
+def _channel() -> list[dict[str, Any]]:
+    """Frames of a data channel in the order in which they arrive: one is lost, two come late. A frame is kept in every
+    four, and the newest one that was kept three frames ago is the reference. ``kept``: what is acknowledged. Frames
+    of which the reference is not there show nothing: their tick is null."""
+    encoder, decoder, reference = LossyEncoder(), LossyDecoder(), 0
+    encoder.set_topology(scene())
+    decoder.set_topology(scene())
+    sent = []
+    for n, frame in enumerate(scripted()):
+        if n in (1, 2):
+            encoder.skip(frame)
+            continue
+        if n % 4 == 3:
+            reference = n // 4 + 101
+        data = encoder.encode(frame, reference=reference, keep=n % 4 == 0, alive_ticks=ALIVE_TICKS)
+        if data is not None and n != 13:
+            sent.append(data)
+    sent[8], sent[11] = sent[11], sent[8]
+    sent.insert(25, sent[3])
+    cases = []
+    for data in sent:
+        shown = decoder.decode(data)
+        case: dict[str, Any] = {"data": base64.b64encode(data).decode(), "tick": None}
+        cases.append((case if shown is None else _case(data, shown)) | {"kept": decoder.kept})
+    return cases
 
 
 def _broken(whole: list[bytes]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@
 import { Refused } from "../src/wire/calls";
 import { ServerClock } from "../src/wire/clock";
 import { DELTA, DeltaDecoder, KEYFRAME } from "../src/wire/deltas";
+import { LOSSY, LOSSY_KEYFRAME, LossyDecoder } from "../src/wire/lossydeltas";
 import { BadFrame, FRAME, TOPOLOGY, decodeFrame, decodeTopology, kindOf, versionOf } from "../src/wire/frames";
 import type { Frame, Topology } from "../src/wire/frames";
 import { CLOSE, ENDED, SCHEMA_HASH } from "../src/wire/messages";
@@ -111,6 +112,7 @@ export class Session {
   private readonly connection: Connection;
   private readonly frames: FrameChannel;
   private readonly deltas = new DeltaDecoder();
+  private readonly lossy = new LossyDecoder();
   private readonly listeners = new Map<string, Set<Listener>>();
   private readonly answers = new Map<number, { resolve: (d: Record<string, unknown>) => void; reject: (error: Refused) => void }>();
   private readonly renew: () => Promise<Seat | null>;
@@ -140,7 +142,9 @@ export class Session {
       },
       binary: (data) => {
         // It may be earlier than the topology, which comes over the WebSocket.
-        if (kindOf(data) === FRAME && versionOf(data) === this.topology?.version) this.binary(data, "channel");
+        const kind = kindOf(data);
+        const known = kind === FRAME && versionOf(data) === this.topology?.version;
+        if (known || kind === LOSSY || kind === LOSSY_KEYFRAME) this.binary(data, "channel");
       },
       changed: (way) => this.tell("way", way),
     });
@@ -459,6 +463,7 @@ export class Session {
     if ("bodies" in decoded) {
       this.topology = decoded;
       this.deltas.setTopology(decoded);
+      this.lossy.setTopology(decoded);
       this.tell("topology", decoded);
     } else if (this.transcript.admitFrame(decoded.epoch, decoded.tick)) {
       this.frame = decoded;
@@ -473,7 +478,15 @@ export class Session {
     try {
       const kind = kindOf(data);
       if (kind === TOPOLOGY) return decodeTopology(data);
-      return kind === FRAME ? decodeFrame(data) : kind === DELTA || kind === KEYFRAME ? this.deltas.decode(data) : null;
+      if (kind === FRAME) return decodeFrame(data);
+      if (kind === DELTA || kind === KEYFRAME) return this.deltas.decode(data);
+      if (kind !== LOSSY && kind !== LOSSY_KEYFRAME) return null;
+      const frame = this.lossy.decode(data);
+      if (this.lossy.kept) {
+        this.transcript.signal("seen", { number: this.lossy.kept });
+        this.flush();
+      }
+      return frame;
     } catch (error) {
       if (!(error instanceof BadFrame)) throw error;
       this.tell("problem", error);

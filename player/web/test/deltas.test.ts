@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { DeltaDecoder } from "../src/wire/deltas";
 import { BadFrame, decodeTopology } from "../src/wire/frames";
+import { LossyDecoder } from "../src/wire/lossydeltas";
 
 interface Case {
   data: string;
@@ -19,6 +20,7 @@ interface Vectors {
   topology: string;
   frames: Case[];
   broken: { name: string; after: number; data: string }[];
+  channel: (Omit<Case, "tick"> & { tick: number | null; kept: number })[];
 }
 
 const vectors = JSON.parse(readFileSync(new URL("../../../tests/vectors/deltas.json", import.meta.url), "utf8")) as Vectors;
@@ -90,5 +92,38 @@ describe("the chain that Python wrote", () => {
       }
     }
     expect(shown).toBeGreaterThan(100);
+  });
+});
+
+describe("the frames of a data channel that Python wrote", () => {
+  const decoder = (): LossyDecoder => {
+    const made = new LossyDecoder();
+    made.setTopology(decodeTopology(bytes(vectors.topology)));
+    return made;
+  };
+
+  it("show what Python shows, with losses and late ones", () => {
+    const lossy = decoder();
+    for (const one of vectors.channel) {
+      const frame = lossy.decode(bytes(one.data));
+      expect([frame?.tick ?? null, lossy.kept]).toEqual([one.tick, one.kept]);
+      if (!frame) continue;
+      expect([frame.epoch, frame.keyframe, frame.contacts, frame.acks, frame.active]).toEqual([one.epoch, one.keyframe, one.contacts, one.acks, one.active]);
+      one.rows.forEach((value, i) => {
+        if (value === null) expect(frame.rows[i]).toBeNaN();
+        else expect(Math.abs(frame.rows[i]! - value)).toBeLessThan(1e-6);
+      });
+    }
+  });
+
+  it("change nothing where they are damaged", () => {
+    const lossy = decoder();
+    const [key, next] = [bytes(vectors.channel[0]!.data), bytes(vectors.channel[1]!.data)];
+    lossy.decode(key);
+    const shown = lossy.decode(next)!.rows;
+    for (const bad of [[5], [5, 0, 0, 1, 0], [7, 1, 0], [6, 0, ...new Uint8Array(key).slice(2)], [...new Uint8Array(next), ...Array<number>(9).fill(1)]]) {
+      expect(() => lossy.decode(Uint8Array.from(bad).buffer)).toThrow(BadFrame);
+    }
+    expect(lossy.decode(next)!.rows).toEqual(shown);
   });
 });

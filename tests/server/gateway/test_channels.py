@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
 import pytest
 
 from tests.support.gateway import lobby_of_one, metrics
 from tests.support.rtc import ChannelClient, offer_text
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Message, Person, duel
+from tussle.lobby.wire.delta_layout import CODEC, LOSSY
+from tussle.lobby.wire.frames import decode_frame, decode_topology
+from tussle.lobby.wire.lossy_deltas import LossyDecoder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -52,6 +56,33 @@ async def test_frames_come_over_the_channel_and_back(site: Stack) -> None:
                 acting, _, _ = await game.turn()
                 await acting.act("hop", azimuth=0.0, power=1.0)
                 await line.wait(lambda: len(line.binary) > before + 5)
+
+
+async def test_delta_frames_come_over_the_channel(site: Stack) -> None:
+    """An observer that offers the codec acknowledges keyframes, and then gets differences that show what the whole
+    frames of a player show. On a slow network too, which the channel of that connection has below DTLS."""
+    async with duel(site.url) as game, Person(site.url) as eve:
+        await eve.login()
+        place = await eve.ask("/api/observe", session=game.session)
+        async with Line.to(place["ws_url"]) as line:
+            welcome = await line.hello(
+                ticket=place["ticket"], transports=["webrtc"], codecs=[CODEC], network="20ms 0ms"
+            )
+            assert (welcome["webrtc"], welcome["network"]) == ({"ice_servers": []}, "20ms 0ms 0%")
+            topology = await line.wait(lambda: next((data for data in line.binary if data[0] == 2), None))
+            async with ChannelClient.open(line) as client:
+                client.decoder = LossyDecoder()
+                client.decoder.set_topology(decode_topology(topology))
+                acting, other, _ = await game.turn()
+                await acting.act("hop", azimuth=0.0, power=0.4)
+                await client.more_of(LOSSY, 8)
+                true = {frame.tick: frame for frame in map(decode_frame, other.frames)}
+                both = [(frame, true[frame.tick]) for frame in client.shown if frame.tick in true]
+                assert len(both) > 5
+                for shown, whole in both:
+                    assert np.nanmax(np.abs(shown.rows[::4] - whole.rows[::4])) < 1.1e-4
+                small = [len(frame) for frame in client.frames if frame[0] == LOSSY]
+                assert sum(small) / len(small) < len(other.frames[-1]) / 3
 
 
 async def test_a_cut_channel_gives_way_to_the_websocket(site: Stack) -> None:

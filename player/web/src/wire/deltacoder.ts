@@ -34,12 +34,25 @@ const FIRST_CHANCES = Int32Array.of(
 
 /** The range decoder with its adaptive probabilities. */
 export class Coder {
-  private readonly p = new Uint32Array(CONTEXTS).fill(32768);
-  private readonly n = new Uint8Array(CONTEXTS);
+  private readonly p: Uint32Array<ArrayBuffer>;
+  private readonly n: Uint8Array<ArrayBuffer>;
+  private readonly learns: boolean;
   private data = new Uint8Array(0);
   private at = 0;
   private code = 0;
   private range = 0;
+
+  /** learns: whether the model changes. */
+  constructor(p = new Uint32Array(CONTEXTS).fill(32768), n = new Uint8Array(CONTEXTS), learns = true) {
+    this.p = p;
+    this.n = n;
+    this.learns = learns;
+  }
+
+  /** A decoder that goes on from this model; without `learns` it shares the model, and does not change it. */
+  copy(learns: boolean): Coder {
+    return learns ? new Coder(this.p.slice(), this.n.slice()) : new Coder(this.p, this.n, false);
+  }
 
   begin(data: Uint8Array<ArrayBuffer>): void {
     this.data = data;
@@ -79,7 +92,7 @@ export class Coder {
   }
 
   private learnFrom(context: number, first: number, bit: 0 | 1): void {
-    if (!this.n[context]) {
+    if (this.learns && !this.n[context]) {
       this.p[context] = first;
       this.n[context] = 1;
     }
@@ -125,6 +138,7 @@ export class Coder {
   }
 
   private learn(context: number, bit: 0 | 1): void {
+    if (!this.learns) return;
     const n = this.n[context]!;
     const rate = RATES[n]!;
     let p = this.p[context]!;

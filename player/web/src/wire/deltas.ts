@@ -10,7 +10,7 @@ export const DELTA = 3;
 export const KEYFRAME = 4;
 
 const HEAD = 2;
-const KEY_HEAD = 24;
+export const KEY_HEAD = 24;
 /** Frames of a chain are numbered modulo this. */
 const NUMBERED = 32;
 
@@ -30,8 +30,8 @@ export function isKeyframe(data: ArrayBuffer): boolean {
 }
 
 /** The state of a chain: what the next frame is the difference from. */
-class Chain {
-  readonly coder = new Coder();
+export class Chain {
+  readonly coder: Coder;
   /** First vertex and number of vertices of each body; 0 of an affine one. */
   readonly spans: readonly (readonly [number, number])[];
   readonly floats: Float64Array;
@@ -39,7 +39,7 @@ class Chain {
   /** Of each coordinate of a vertex: displacement in steps, its last change, mean size of the residuals. */
   readonly shape: Int32Array;
   readonly rest: Float64Array;
-  readonly acks: number[];
+  acks: number[] = [];
   level = 0;
   contacts = 0;
   still: 0 | 1 = 0;
@@ -54,15 +54,28 @@ class Chain {
   private total = 0;
 
   readonly epoch: number;
-  tick: number;
+  readonly topology: Topology;
+  tick = 0;
   private readonly step: number;
   private readonly turn: number;
 
-  constructor(topology: Topology, seats: number, epoch: number, tick: number, step: number, turn: number) {
+  constructor(from: Chain | null, topology: Topology, epoch: number, step: number, turn: number, learns = true) {
     this.epoch = epoch;
-    this.tick = tick;
     this.step = step;
     this.turn = turn;
+    this.topology = topology;
+    if (from) {
+      this.coder = from.coder.copy(learns);
+      this.spans = from.spans;
+      this.rest = from.rest;
+      this.floats = from.floats.slice();
+      this.ints = from.ints.slice();
+      this.shape = from.shape.slice();
+      this.acks = [...from.acks];
+      Object.assign(this, { level: from.level, contacts: from.contacts, still: from.still, gap: from.gap, tick: from.tick });
+      return;
+    }
+    this.coder = new Coder();
     const moving = topology.bodies.filter((body) => body.kind !== "static");
     let first = 0;
     this.spans = moving.map((body) => {
@@ -79,13 +92,64 @@ class Chain {
     for (let i = 0; i < moving.length; i++) this.floats[FLOATS * i + 9] = this.floats[FLOATS * i + 19] = 1;
     this.shape = new Int32Array(9 * first);
     for (let i = 2; i < this.shape.length; i += 3) this.shape[i] = 256;
-    this.acks = new Array<number>(seats).fill(0);
   }
 
-  /** Take the state to the next frame. Throws BadFrame; the chain must not be used after that. */
-  decode(payload: Uint8Array<ArrayBuffer>): void {
+  /** The chain that a keyframe begins; null if its topology is not there. Throws BadFrame. */
+  static begin(view: DataView, topology: Topology | null): Chain | null {
+    if (view.byteLength < KEY_HEAD) throw new BadFrame("a keyframe is shorter than its header");
+    const step = view.getFloat32(16, true);
+    const turn = view.getFloat32(20, true);
+    if (view.getUint8(15) || !(step > 1e-9 && step < 1e3 && turn > 1e-9 && turn < 1)) throw new BadFrame("not a keyframe");
+    if (!topology || topology.version !== view.getUint16(2, true)) return null;
+    if (topology.bodies.filter((body) => body.kind !== "static").length !== view.getUint16(12, true)) {
+      throw new BadFrame("a keyframe of other bodies than its topology");
+    }
+    const chain = new Chain(null, topology, view.getUint32(4, true), step, turn);
+    chain.tick = view.getUint32(8, true) - 1;
+    chain.acks = new Array<number>(view.getUint8(14)).fill(0);
+    return chain;
+  }
+
+  /** A chain that goes on from here; without `learns` it shares the model, and does not change it. */
+  copy(learns: boolean): Chain {
+    return new Chain(this, this.topology, this.epoch, this.step, this.turn, learns);
+  }
+
+  /** Take the state to the frame of a payload. Throws BadFrame; the chain must not be used after that. */
+  read(payload: Uint8Array<ArrayBuffer>): void {
+    this.coder.begin(payload);
+    this.next();
+    this.coder.end();
+  }
+
+  /** The same, of a payload that may have the frame before it too. */
+  readKept(payload: Uint8Array<ArrayBuffer>): void {
+    this.coder.begin(payload);
+    if (this.coder.bit(24)) this.next();
+    this.next();
+    this.coder.end();
+  }
+
+  /** What the chain shows. */
+  frame(keyframe: boolean): Frame {
+    const counts = this.spans.map(([, count]) => count);
+    return {
+      tick: this.tick,
+      epoch: this.epoch,
+      version: this.topology.version,
+      minDistance: this.level ? NEAR * 2 ** ((this.level - 1) / LEVELS) : Infinity,
+      contacts: this.contacts,
+      acks: [...this.acks],
+      active: this.spans.map((_, body) => this.ints[INTS * body] === 1),
+      rowCounts: counts.some((count) => count > 0) ? counts.map((count) => count || 4) : null,
+      rows: this.rows(),
+      keyframe,
+      still: this.still === 1,
+    };
+  }
+
+  private next(): void {
     const { coder, ints, spans } = this;
-    coder.begin(payload);
     this.gap += coder.number(NUMBERS);
     if (this.gap < 1 || this.gap > LONGEST_GAP || this.tick + this.gap > LAST_TICK) throw outOfRange();
     this.tick += this.gap;
@@ -126,7 +190,6 @@ class Chain {
         else this.hold(first, count);
       }
     }
-    coder.end();
   }
 
   /** How fast a body moved: 0 not, 1 less than 2 steps a frame, 2 less than 6, 3 more. */
@@ -419,7 +482,8 @@ export class DeltaDecoder {
     const number = view.getUint8(1) % NUMBERED;
     this.chain = null;
     if (kind === KEYFRAME) {
-      chain = this.begin(view, number);
+      chain = Chain.begin(view, this.topology);
+      if (number) throw new BadFrame("not a keyframe");
       if (!chain) return null;
       this.id = id;
     } else if (!chain || id !== this.id || number !== (this.number + 1) % NUMBERED) {
@@ -428,35 +492,9 @@ export class DeltaDecoder {
       return null;
     }
     this.number = number;
-    chain.decode(new Uint8Array(data, at));
+    chain.read(new Uint8Array(data, at));
     this.chain = chain;
-    const counts = chain.spans.map(([, count]) => count);
-    return {
-      tick: chain.tick,
-      epoch: chain.epoch,
-      version: this.topology!.version,
-      minDistance: chain.level ? NEAR * 2 ** ((chain.level - 1) / LEVELS) : Infinity,
-      contacts: chain.contacts,
-      acks: [...chain.acks],
-      active: chain.spans.map((_, body) => chain.ints[INTS * body] === 1),
-      rowCounts: counts.some((count) => count > 0) ? counts.map((count) => count || 4) : null,
-      rows: chain.rows(),
-      keyframe: kind === KEYFRAME,
-      still: chain.still === 1,
-    };
-  }
-
-  private begin(view: DataView, number: number): Chain | null {
-    if (view.byteLength < KEY_HEAD) throw new BadFrame("a keyframe is shorter than its header");
-    const step = view.getFloat32(16, true);
-    const turn = view.getFloat32(20, true);
-    if (number || view.getUint8(15) || !(step > 1e-9 && step < 1e3 && turn > 1e-9 && turn < 1)) throw new BadFrame("not a keyframe");
-    const topology = this.topology;
-    if (!topology || topology.version !== view.getUint16(2, true)) return null;
-    if (topology.bodies.filter((body) => body.kind !== "static").length !== view.getUint16(12, true)) {
-      throw new BadFrame("a keyframe of other bodies than its topology");
-    }
-    return new Chain(topology, view.getUint8(14), view.getUint32(4, true), view.getUint32(8, true) - 1, step, turn);
+    return chain.frame(kind === KEYFRAME);
   }
 }
 

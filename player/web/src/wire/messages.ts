@@ -6,7 +6,7 @@ export const PROTOCOLS: number[] = [1];
 
 export const SCHEMA_HASH = "ae84e3f76023fc05";
 
-export const CODEC = "delta-fc0d6d1c";
+export const CODEC = "delta-60aa42ce";
 
 export const CLOSE = { NORMAL: 1000, LEFT: 4000, SHUTTING_DOWN: 4001, ERROR: 4002, RESUME_REFUSED: 4003, BAD_MESSAGE: 4004, REPLACED: 4010, MOVED: 4011, VERSION_MISMATCH: 4012, RATE_LIMITED: 4013, TOO_SLOW: 4014 } as const;
 
@@ -361,6 +361,17 @@ export interface SeatView {
   fills: boolean;
 }
 
+/** Acknowledge a frame of the data channel that is kept as a reference. Not answered. */
+export interface Seen {
+  t: "seen";
+  d: SeenData;
+}
+
+/** `number`: of a reference. */
+export interface SeenData {
+  number: number;
+}
+
 /** The whole view: after a welcome that cannot replay the missed events, and on resync. `v` is current. */
 export interface SessionMessage {
   t: "session";
@@ -461,6 +472,6 @@ export interface WelcomeData {
   network?: string;
 }
 
-export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Skip | Ping | Resync | Offer | Candidate | Hangup;
+export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Skip | Ping | Resync | Offer | Candidate | Hangup | Seen;
 
 export type ServerMessage = SceneMessage | LockMessage | Notice | Announcement | PaceMessage | ObserversMessage | MeshMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong | AnswerMessage | ChannelMessage;
