@@ -148,7 +148,7 @@ class ChannelGroup:
         if not whole:
             return
         if len(frame) <= MAX_FRAME:
-            self._send(f"{self._session} whole", [self._numbers[viewer] for viewer in whole], frame)
+            self._send(f"{self._session} whole", sorted(self._numbers[viewer] for viewer in whole), frame)
             return
         for viewer in whole:
             if viewer.unsent() <= UNSENT_BYTES:
@@ -167,7 +167,7 @@ class ChannelGroup:
         if number:
             self._candidates = [*self._candidates[1 - CANDIDATES :], _Candidate(number, now)]
         if viewers:
-            self._send(self._session, [self._numbers[viewer] for viewer in viewers], delta)
+            self._send(self._session, sorted(self._numbers[viewer] for viewer in viewers), delta)
 
     def _break(self) -> None:
         """No viewer has a reference."""

@@ -125,6 +125,10 @@ export function decodeFrame(data: ArrayBuffer): Frame {
   };
 }
 
+const KINDS: readonly BodyKind[] = ["affine", "elastic", "static", "rail"];
+/** The most vertices, or faces, of a body. */
+const LARGEST_MESH = 2 ** 24;
+
 interface BodyHead {
   id: string;
   kind: BodyKind;
@@ -142,21 +146,17 @@ export function decodeTopology(data: ArrayBuffer): Topology {
   const length = view.getUint32(4, true);
   let at = 8 + ceil4(length);
   if (view.getUint8(0) !== TOPOLOGY || view.getUint8(1) || data.byteLength < at) throw new BadFrame("not a topology");
-  let head: { schema: string; bodies: BodyHead[] };
-  try {
-    head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 8, length))) as typeof head;
-  } catch {
-    throw new BadFrame("a topology's head is not JSON");
-  }
-  if (head.schema !== SCHEMA_HASH) throw new BadFrame("a topology of another schema");
   const bodies: TopologyBody[] = [];
-  for (const body of head.bodies) {
+  for (const body of bodyHeads(new Uint8Array(data, 8, length))) {
     const width = body.wide ? 4 : 2;
     const facesAt = at + 12 * body.vertices;
     const end = facesAt + ceil4(3 * width * body.faces);
     if (end > data.byteLength) throw new BadFrame("a topology ends within a body");
     const vertices = new Float32Array(3 * body.vertices);
-    for (let i = 0; i < vertices.length; i++) vertices[i] = view.getFloat32(at + 4 * i, true);
+    for (let i = 0; i < vertices.length; i++) {
+      vertices[i] = view.getFloat32(at + 4 * i, true);
+      if (!Number.isFinite(vertices[i])) throw new BadFrame("a topology has numbers that are not finite");
+    }
     const faces = new Uint32Array(3 * body.faces);
     for (let i = 0; i < faces.length; i++) {
       const index = body.wide ? view.getUint32(facesAt + 4 * i, true) : view.getUint16(facesAt + 2 * i, true);
@@ -170,8 +170,26 @@ export function decodeTopology(data: ArrayBuffer): Topology {
   return { version: view.getUint16(2, true), bodies };
 }
 
+/** The bodies that the head of a topology names. Throws BadFrame. */
+function bodyHeads(bytes: Uint8Array): BodyHead[] {
+  let head: { schema?: unknown; bodies?: unknown } | null;
+  try {
+    head = JSON.parse(new TextDecoder().decode(bytes)) as typeof head;
+  } catch {
+    throw new BadFrame("a topology's head is not JSON");
+  }
+  if (head?.schema !== SCHEMA_HASH) throw new BadFrame("a topology of another schema");
+  if (!Array.isArray(head.bodies) || !head.bodies.every(isBodyHead)) throw new BadFrame("a topology's head is not valid");
+  return head.bodies;
+}
+
+function isBodyHead(body: Partial<BodyHead> | null): body is BodyHead {
+  const isCount = (count: unknown): boolean => Number.isInteger(count) && (count as number) >= 0 && (count as number) <= LARGEST_MESH;
+  return typeof body?.id === "string" && KINDS.includes(body.kind!) && isCount(body.vertices) && isCount(body.faces);
+}
+
 function ceil4(size: number): number {
-  return (size + 3) & ~3;
+  return 4 * Math.ceil(size / 4);
 }
 
 /** IEEE 754 binary16. */
