@@ -109,7 +109,7 @@ class LossyEncoder(ChainEncoder):
             self._number = self._number % 255 + 1
             self._references[self._number] = chain
             if len(self._references) > KEPT_REFERENCES:
-                del self._references[next(iter(self._references))]
+                del self._references[next(one for one in self._references if one != reference)]
         if not key:
             return LOSSY_HEAD.pack(LOSSY, reference, self._number if keep else 0) + payload
         return (

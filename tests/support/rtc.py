@@ -73,12 +73,6 @@ class ChannelClient:
             async with self._news:
                 self._news.notify_all()
 
-    async def more_of(self, kind: int, count: int) -> None:
-        """Wait for that many further frames of a kind."""
-        enough = sum(frame[0] == kind for frame in self.frames) + count
-        async with asyncio.timeout(CEILING_S), self._news:
-            await self._news.wait_for(lambda: sum(frame[0] == kind for frame in self.frames) >= enough)
-
     async def more_frames(self, count: int) -> None:
         """Wait for that many further frames over the channel."""
         enough = len(self.frames) + count

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ class Servers:
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_S)
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run it in the loop of the servers; cancel the result to end it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def close(self) -> None:
         try:
