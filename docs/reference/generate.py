@@ -87,7 +87,7 @@ def errors_page() -> str:
 
 COMMANDS_HEAD = """# Commands
 
-`tussle COMMAND --help` prints the same; so does `./run COMMAND --help` in a clone, where nothing is installed yet.
+`tussle up --help` prints the same for one command; so does `./run up --help` in a clone, where nothing is installed yet.
 Written by docs/reference/generate.py from the commands of cli/.
 """
 
