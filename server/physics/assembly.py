@@ -51,8 +51,8 @@ def find_newton_direction(t, springs, params, islands, island, w, c, lag, store,
     """
     row = ContactRow(np.empty(16, np.int64), np.empty(16), np.empty(3), np.empty((3, 3)), np.empty((3, 12)))
     system, store = lay_out(t, springs, params, islands, island, w, c, lag, row, store)
-    decrease = _solve_newton(t, springs, params, islands, island, w, c, lag, row, system, kept)
-    return store, decrease
+    _fill_system(t, springs, params, islands, island, w, c, lag, row, system, kept)
+    return store, solve_system(t, islands, island, w, system)
 
 
 @inner
@@ -74,9 +74,7 @@ def find_jointed_direction(t, joints, springs, params, islands, island, w, c, la
         system, store = plan_elimination(
             t, islands.members, first, last, cliques, begins, w.place, w.front, store
         )
-        add_bodies(t, springs, params, islands, island, w, system, 0.0)
-        add_contacts(t, params, islands, island, w, c, system, row, 0.0)
-        add_friction(t, params, islands, island, w, lag, system, row)
+        _fill_system(t, springs, params, islands, island, w, c, lag, row, system, 0.0)
         add_joints(t, joints, islands, island, w, armed, system)
         solve_system(t, islands, island, w, system)
         if not arm_limits(t, joints, islands, island, w, armed):
@@ -84,16 +82,14 @@ def find_jointed_direction(t, joints, springs, params, islands, island, w, c, la
     return store
 
 
-@inlined
-def _solve_newton(t, springs, params, islands, island, w, c, lag, row, system, kept):
-    """Fill the system, and turn the gradient in w.direction into the Newton direction. Returns minus the product of the
-    two."""
+@inner
+def _fill_system(t, springs, params, islands, island, w, c, lag, row, system, kept):
+    """Add the terms of bodies, contacts and friction to the system and to the gradient in w.direction."""
     t, islands, w, c, lag = borrow(t), borrow(islands), borrow(w), borrow(c), borrow(lag)
     row, system = borrow(row), borrow(system)
     add_bodies(t, springs, params, islands, island, w, system, kept)
     add_contacts(t, params, islands, island, w, c, system, row, kept)
     add_friction(t, params, islands, island, w, lag, system, row)
-    return solve_system(t, islands, island, w, system)
 
 
 @inlined
@@ -379,9 +375,10 @@ def add_friction(t, params, islands, island, w, lag, system, row):
         )
 
 
-@inlined
+@inner
 def solve_system(t, islands, island, w, system):
     """Turn the gradient in w.direction into the Newton direction. Returns minus the product of the two."""
+    t, islands, w, system = borrow(t), borrow(islands), borrow(w), borrow(system)
     direction = w.direction
     decrease = 0.0
     right = np.empty(3 * system.first[system.first.shape[0] - 1])

@@ -466,8 +466,14 @@ def drop_apart(apart, groups, vertex_group, pairs):
     for p in range(pairs.shape[0]):
         a, b = vertex_group[pairs[p, 1]], vertex_group[second_vertex(pairs, p)]
         key = min(a, b) * groups + max(a, b)
-        at = np.searchsorted(apart, key)
-        if at < apart.shape[0] and apart[at] == key:
+        low, high = 0, apart.shape[0]
+        while low < high:
+            middle = (low + high) // 2
+            if apart[middle] < key:
+                low = middle + 1
+            else:
+                high = middle
+        if low < apart.shape[0] and apart[low] == key:
             continue
         for k in range(5):
             pairs[kept, k] = pairs[p, k]
