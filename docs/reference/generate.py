@@ -87,7 +87,7 @@ def errors_page() -> str:
 
 COMMANDS_HEAD = """# Commands
 
-`tussle up --help` prints the same for one command; so does `./run up --help` in a clone, where nothing is installed yet.
+`tussle up --help` prints the same for one command; so does `./run up --help` in a clone before anything is installed.
 Written by docs/reference/generate.py from the commands of cli/.
 """
 
