@@ -89,6 +89,7 @@ def _document(verdict: Verdict) -> dict[str, object]:
         "conflict": verdict.conflict,
         "checkpoints": verdict.checkpoints,
         "proofs": verdict.proofs,
+        "segments": verdict.segments,
         "broken": verdict.broken,
         "smallest_gap_m": verdict.smallest_gap if math.isfinite(verdict.smallest_gap) else None,
         "ended": verdict.ended,
@@ -113,7 +114,7 @@ def _sentences(verdict: Verdict, seconds: float) -> str:
         + (f"; FIRST DIVERGENT TICK {verdict.diverged}" if verdict.diverged is not None else ", all equal")
         + (f"; two holders disagree at tick {verdict.conflict}" if verdict.conflict is not None else ""),
         f"states    {counted(verdict.checkpoints, 'checkpoint')} compared byte by byte",
-        f"contact   {counted(verdict.proofs, 'contact check')}"
+        f"contact   {counted(verdict.proofs, 'contact check')}, {counted(verdict.segments, 'segment')} of paths"
         + (f"; BROKEN at {verdict.broken[:5]}" if verdict.broken else ", no intersection, no inversion")
         + f"; smallest gap {gap:.4f} mm",
         *([f"halted    {verdict.halted}"] if verdict.halted else []),

@@ -1,4 +1,4 @@
-"""Re-simulate an archived session in this process, compare hashes and checkpoints, check contact again.
+"""Re-simulate an archived session in this process, compare hashes and checkpoints, check contact and paths again.
 
     archive -> record.py: spec, inputs, hashes, checkpoints, findings -> Simulation -> Verdict
 
@@ -35,11 +35,11 @@ NAMED = 5
 class Verdict:
     """The result of a verification. ``diverged``: the first tick whose hash differs. ``unrecorded``: number of
     simulated ticks without a recorded hash. ``checkpoints``: number of compared checkpoints. ``proofs``: number of
-    contact checks. ``broken``: ticks at which the contact check failed. ``halted``: why the record could not be
-    followed to its end, "" if it could. ``findings``: everything that is wrong or worth a note. ``seal``: of the end of
-    the archive; kept elsewhere, it shows whether somebody wrote the whole archive again. ``differing``: parts of the
-    physics id (server/simulation/identity.py) that differ from the recording; ``differences``: one sentence for each
-    epoch."""
+    contact checks. ``segments``: pieces of paths that were checked. ``broken``: ticks at which a check failed.
+    ``halted``: why the record could not be followed to its end, "" if it could. ``findings``: everything that is wrong
+    or worth a note. ``seal``: of the end of the archive; kept elsewhere, it shows whether somebody wrote the whole
+    archive again. ``differing``: parts of the physics id (server/simulation/identity.py) that differ from the
+    recording; ``differences``: one sentence for each epoch."""
 
     session: str
     ticks: int = 0
@@ -49,6 +49,7 @@ class Verdict:
     conflict: int | None = None
     checkpoints: int = 0
     proofs: int = 0
+    segments: int = 0
     broken: list[int] = field(default_factory=list)
     smallest_gap: float = float("inf")
     ended: bool = False
@@ -157,6 +158,11 @@ class _Verification:
                 if not (check := simulation.check_contact()).passed:
                     verdict.broken.append(here.tick)
                     self._find("contact", f"the contact check fails: {check}", here.tick)
+                path = simulation.check_path()
+                verdict.segments += path.segments
+                if not path.passed:
+                    verdict.broken.append(here.tick)
+                    self._find("contact", f"the path to it is not proved free: {path}", here.tick)
             self._progress(here.tick, record.last_tick)
         else:
             if here.tick < record.last_tick:

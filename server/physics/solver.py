@@ -30,7 +30,7 @@ from tussle.server.physics.newton import minimise_potential
 from tussle.server.physics.substeps import count_substeps
 from tussle.server.physics.world_state import Bools, Control, Floats, State, StepReport
 
-__all__ = ["step"]
+__all__ = ["step", "trace_step"]
 
 FALL_SHARE = 1e-3
 """The default tolerance of a step, in units of the way that gravity adds in one: of accelerations."""
@@ -56,8 +56,25 @@ def step(
     not finite. Raises SolverFailed if the step produced a number that is not finite. ``state`` is unchanged in both
     cases.
     """
+    return _advance(model, state, control, model.dt if dt is None else dt, None)
+
+
+def trace_step(model: Model, state: State, control: Control = STILL) -> list[Floats]:
+    """Return the positions of the nodes at the start of a tick and after each accepted iterate of its step, each of
+    shape (nodes, 3) [m]. Vertices move on straight lines from one to the next.
+
+    Solves every part again with each smaller number of iterations: for verification only.
+    """
+    iterates: list[Floats] = []
+    _advance(model, state, control, model.dt, iterates)
+    return iterates
+
+
+def _advance(
+    model: Model, state: State, control: Control, h: float, iterates: list[Floats] | None
+) -> tuple[State, StepReport]:
+    """``step``; adds the positions that ``trace_step`` returns to ``iterates``."""
     _check_control(model, control)
-    h = model.dt if dt is None else dt
     active = state.active
     q, v = state.q, state.v
     if control.remove:
@@ -76,6 +93,11 @@ def step(
         time = (tick + (part + 1) / parts - control.rail_delay) * h
         halt = control.halt and part == parts - 1
         q, v, report = _solve_part(model, state, control, h / parts, time, iterations, halt)
+        if iterates is not None:
+            iterates.append(state.q)
+            for count in range(report.iterations):
+                iterates.append(_solve_part(model, state, control, h / parts, time, count, halt)[0])
+            iterates.append(q)
         reports.append(report)
         iterations = max(PART_ITERATIONS, iterations - report.iterations)
     report = _joined(reports)

@@ -33,7 +33,8 @@ from tussle.server.modes.mode import (
     View,
 )
 from tussle.server.modes.registry import get_mode
-from tussle.server.physics.world_state import ENERGIES, ContactCheck, Floats
+from tussle.server.physics.path_check import PathCheck
+from tussle.server.physics.world_state import ENERGIES, ContactCheck, Control, Floats
 
 if TYPE_CHECKING:
     from tussle.server.simulation.world import World
@@ -169,6 +170,7 @@ class Simulation:
         self._world = world
         self._acks = acks
         self._mark = world, rules
+        self._last: tuple[World, Control | None] | None = None
         self._measured: tuple[Floats | None, Floats | None, tuple[float, ...]] = (None, None, NO_ENERGIES)
         self._topology: tuple[int, bytes] | None = None
         self._sent_version = world.version
@@ -326,6 +328,10 @@ class Simulation:
         """The contact check of the present state: no intersection, no inversion, no body inside of another."""
         return self._world.check_contact()
 
+    def check_path(self) -> PathCheck:
+        """The check of the path of the last tick that this object ran: ipctk's CCD on each accepted iterate."""
+        return self._last[0].check_path(self._last[1]) if self._last else PathCheck(0)
+
     def _taken_acks(self) -> tuple[int, ...]:
         """The acks up to the last seat that was taken at the start or has sent an input."""
         taken = [seat.seat for seat in self.spec.seats] + [seat for seat, ack in enumerate(self._acks) if ack]
@@ -363,7 +369,8 @@ class Simulation:
     def _tick(self, tally: _Tally) -> None:
         """Advance world and rules by one tick."""
         before, still = self._world.view(), self._world.still
-        self._world, report = self._world.step(self.mode.plan(self.rules, before))
+        self._last = self._world, self.mode.plan(self.rules, before)
+        self._world, report = self._world.step(self._last[1])
         self.rules, effect, events = self.mode.on_tick(self.rules, before, self._world.view(report))
         self._affect(effect)
         digest = self.hash()

@@ -24,6 +24,7 @@ from tussle.server.physics.checkpoint import decode_state, encode_state
 from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.layout import rotation_matrix
 from tussle.server.physics.model import Model, affines, body_vertices, motion_energies, parking
+from tussle.server.physics.path_check import PathCheck, check_path
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
 from tussle.server.physics.stored_meshes import load_mesh
@@ -92,6 +93,10 @@ class World:
     def check_contact(self) -> ContactCheck:
         """The contact check of the present state by ipctk."""
         return check_contact(self.model, self.state)
+
+    def check_path(self, control: Control | None) -> PathCheck:
+        """The check of the path that ``step`` takes with a control, by ipctk's CCD. Costs several steps."""
+        return PathCheck(0) if control is None else check_path(self.model, self.state, control)
 
     def step(self, control: Control | None) -> tuple[World, StepReport]:
         """The world one tick later, with the report of the step. Without a control nothing moves in that tick.
