@@ -30,6 +30,7 @@ from bench.load.driving import LIMIT_MS, RESULTS, driven, say
 from bench.load.plot import plot
 from bench.machine import machine, resident_bytes, user_and_kernel_s
 from tussle.lobby.store.embedded import free_port
+from tussle.lobby.wire.delta_layout import CODEC
 
 FRAME_BYTES = 600
 FRAME_HZ = 30.0
@@ -59,18 +60,25 @@ class Seen:
 
 @contextlib.asynccontextmanager
 async def running(
-    kind: str, sessions: int, seats: int, folder: Path | None
+    kind: str, sessions: int, seats: int, folder: Path | None, *, own: bool = False
 ) -> AsyncIterator[tuple[int, int]]:
     """Run a server under test; yield its process id and port. It is killed at the end."""
     port = free_port()
-    wanted = {"PORT": port, "ROOMS": sessions, "SEATS": seats, "HZ": FRAME_HZ, "FRAME": FRAME_BYTES}
+    wanted = {
+        "PORT": port,
+        "ROOMS": sessions,
+        "SEATS": seats,
+        "HZ": FRAME_HZ,
+        "FRAME": FRAME_BYTES,
+        "OWN": int(own),
+    }
     environ = {**os.environ, **{name: str(value) for name, value in wanted.items()}, "NODE_ENV": "production"}
     command = (
         [
             sys.executable,
             "-m",
             "bench.load.gateway",
-            *(str(n) for n in (port, sessions, seats, FRAME_HZ, FRAME_BYTES)),
+            *(str(n) for n in (port, sessions, seats, FRAME_HZ, FRAME_BYTES, int(own))),
         ]
         if kind == "tussle"
         else ["node", "server.mjs"]
@@ -91,11 +99,19 @@ async def running(
 
 
 async def measure(
-    kind: str, *, sessions: int, seats: int, input_hz: float, seconds: float, folder: Path | None = None
+    kind: str,
+    *,
+    sessions: int,
+    seats: int,
+    input_hz: float,
+    seconds: float,
+    folder: Path | None = None,
+    own: bool = False,
 ) -> Seen:
-    async with running(kind, sessions, seats, folder) as (pid, port):
+    async with running(kind, sessions, seats, folder, own=own) as (pid, port):
         empty = resident_bytes(pid)
         job = {"kind": kind, "port": port, "sessions": sessions, "seats": seats, "input_hz": input_hz}
+        job |= {"codec": CODEC if own else ""}
         async with driven({**job, "seconds": seconds}) as reading:
             began = user_and_kernel_s(pid)
             seen = await reading()
@@ -121,13 +137,18 @@ async def peers(options: argparse.Namespace) -> str:
     else:
         say("!! Colyseus is NOT measured: needs node and --colyseus FOLDER")
     rows, parts = [], {kind: [0.0, 0.0] for kind in kinds}
-    for label, input_hz in (("broadcast only", 0.0), ("inputs at 10 Hz, no echoes", INPUT_HZ)):
+    workloads = (
+        ("broadcast only", 0.0, False),
+        ("inputs at 10 Hz, no echoes", INPUT_HZ, False),
+        ("each one's own frames of 4 moving bodies", 0.0, True),
+    )
+    for label, input_hz, own in workloads:
         seen: dict[str, list[Seen]] = {kind: [] for kind in kinds}
         for turn in range(options.turns):
             for kind in kinds if turn % 2 == 0 else reversed(kinds):
                 one = await measure(
                     kind, sessions=40, seats=10, input_hz=input_hz, seconds=options.seconds,
-                    folder=options.colyseus if kind == "colyseus" else None,
+                    folder=options.colyseus if kind == "colyseus" else None, own=own,
                 )  # fmt: skip
                 seen[kind].append(one)
                 say(
@@ -141,14 +162,14 @@ async def peers(options: argparse.Namespace) -> str:
                 parts[kind][1] = statistics.median(
                     (one.core * 1e6 - frame_us * one.frames_per_s) / one.inputs_per_s for one in seen[kind]
                 )
-            else:
+            elif not own:
                 parts[kind][0] = statistics.median(costs)
             ratio = ""
             if len(kinds) > 1:
                 pairs = zip(seen[kind], seen["colyseus"], strict=True)
                 share = statistics.median(one.cpu_us / other.cpu_us for one, other in pairs)
                 ratio = f"{share:.2f}"
-                if kind == "tussle":
+                if kind == "tussle" and not own:
                     target = TARGETS[input_hz > 0]
                     ratio += f" ({'reached' if share <= target else 'NOT reached'}: {target})"
             rows.append(
@@ -162,6 +183,7 @@ async def peers(options: argparse.Namespace) -> str:
             f"{options.turns} turns of {options.seconds:g} s each. {await versions(options.colyseus)}",
             "Sessions begin at times spread over the period: a timer for each room of Colyseus, "
             "server/sessions/pace.py for Tussle, which lets sessions that begin within 4 ms step together.",
+            "Own frames are encoded in the measured process; in a server of Tussle a solver process does it.",
             "",
             "| workload | server | CPU per delivered message [us], median | range | of it in the kernel | "
             "ratio to Colyseus, median of turns | p99 input to frame [ms] | frames/s |",

@@ -35,6 +35,8 @@ class Job:
     kind: str
     port: int
     seconds: float
+    codec: str = ""
+    """The server's own encoding of frames, which are only counted; Colyseus' has no name to ask for."""
     sessions: int = 0
     seats: int = 0
     input_hz: float = 0.0
@@ -45,8 +47,11 @@ class Job:
 class Client(asyncio.Protocol):
     """One connection: handshake and hello, then it receives frames and sends inputs."""
 
-    def __init__(self, tally: Tally, path: str, hello: bytes | None, seat: int, kind: str) -> None:
+    def __init__(
+        self, tally: Tally, path: str, hello: bytes | None, seat: int, kind: str, own: bool = False
+    ) -> None:
         self.tally = tally
+        self.own = own
         self.path = path
         self.hello = hello
         self.seat = seat
@@ -110,13 +115,13 @@ class Client(asyncio.Protocol):
         elif opcode == 8:
             self.tally.closed += 1
         elif opcode == 2:
-            if self.kind == "colyseus" and data[at] != 17:
+            if self.kind == "colyseus" and data[at] != (15 if self.own else 17):
                 if data[at] == 10:
                     self.write(2, b"\x0a")
                 return
             self.frames += 1
             self.tally.frames += 1
-            if self.kind == "watch":
+            if self.kind == "watch" or self.own:
                 return
             (newest,) = struct.unpack_from("<i", data, at + self.skip + 8 + 4 * self.seat)
             while self.newest < newest and self.newest + 1 < len(self.sent):
@@ -156,6 +161,7 @@ class Client(asyncio.Protocol):
 
 
 HELLO = b'{"t":"hello","d":{"protocol":1,"ticket":"%s"}}'
+OWN_HELLO = b'{"t":"hello","d":{"protocol":1,"ticket":"%s","codecs":["%s"]}}'
 MASK = b"\x5a\xa5\x3c\xc3"
 _PAD = int.from_bytes(MASK * 64, "little")
 
@@ -203,13 +209,15 @@ async def connect(job: Job, tally: Tally) -> list[Client]:
         for seat in range(job.seats):
             if job.kind == "tussle":
                 ticket = f"{session}.{seat}"
-                client = Client(tally, "/ws", HELLO % ticket.encode(), seat, job.kind)
+                name = ticket.encode()
+                hello = OWN_HELLO % (name, job.codec.encode()) if job.codec else HELLO % name
+                client = Client(tally, "/ws", hello, seat, job.kind, bool(job.codec))
             else:
                 place = await post(
                     job.port, "/matchmake/joinOrCreate/arena", {"session": session, "seat": seat}
                 )
                 path = f"/{place['processId']}/{place['roomId']}?sessionId={place['sessionId']}"
-                client = Client(tally, path, None, seat, job.kind)
+                client = Client(tally, path, None, seat, job.kind, bool(job.codec))
             await loop.create_connection(lambda client=client: client, "127.0.0.1", job.port)
             clients.append(client)
     async with asyncio.timeout(30):
