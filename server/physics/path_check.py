@@ -1,40 +1,27 @@
 """The independent check of the path of a tick: ipctk's continuous collision detection on each accepted iterate.
 
 A state without intersections could have been reached through a body. The solver guarantees that no segment of its line
-searches goes through one. Here each segment is proved again, with the tight-inclusion CCD of Wang et al. 2021, "A
-Large-Scale Benchmark and an Inclusion-Based Algorithm for Continuous Collision Detection", which shares no code with
-the solver's.
+searches goes through one. Here each segment is tested again, with the tight-inclusion CCD of Wang et al. 2021, "A
+Large-Scale Benchmark and Inclusion-Based Algorithm for Continuous Collision Detection", which shares no code with the
+solver's.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from tussle.server.physics.contact_check import is_path_free
 from tussle.server.physics.model import Model
 from tussle.server.physics.solver import STILL, trace_step
-from tussle.server.physics.world_state import Control, State
+from tussle.server.physics.world_state import Control, PathCheck, State
 
-__all__ = ["PathCheck", "check_path"]
+__all__ = ["check_path"]
 
 TOLERANCE = 1e-9
 """How near surfaces may be, at least, for a segment to be proved [m]; the bodies of a duel keep about a millimetre."""
-
-
-@dataclass(frozen=True, slots=True)
-class PathCheck:
-    """segments: number of segments of the path. blocked: those of which it is not proved that they are free."""
-
-    segments: int
-    blocked: tuple[int, ...] = ()
-
-    @property
-    def passed(self) -> bool:
-        """Whether the whole path is free of collision."""
-        return not self.blocked
 
 
 def check_path(model: Model, state: State, control: Control = STILL) -> PathCheck:

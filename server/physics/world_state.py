@@ -15,7 +15,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ENERGIES", "Bools", "ContactCheck", "Control", "Floats", "HandleTarget", "State", "StepReport"]
+__all__ = [
+    "ENERGIES",
+    "Bools",
+    "ContactCheck",
+    "Control",
+    "Floats",
+    "HandleTarget",
+    "PathCheck",
+    "State",
+    "StepReport",
+]
 
 ENERGIES = ("kinetic", "gravity", "elastic", "springs", "barrier", "friction")
 """The kinds of energy that a step reports."""
@@ -124,3 +134,19 @@ class ContactCheck:
     def passed(self) -> bool:
         """Whether the state has no intersection, inversion or contained body."""
         return self.intersections == 0 and self.inversions == 0 and not self.contained
+
+
+@dataclass(frozen=True, slots=True)
+class PathCheck:
+    """The result of an independent check of the path of one tick by ipctk.
+
+    segments: number of straight segments of the path. blocked: those that are not known to be free of collision.
+    """
+
+    segments: int
+    blocked: tuple[int, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the whole path is free of collision."""
+        return not self.blocked

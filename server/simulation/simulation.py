@@ -33,8 +33,7 @@ from tussle.server.modes.mode import (
     View,
 )
 from tussle.server.modes.registry import get_mode
-from tussle.server.physics.path_check import PathCheck
-from tussle.server.physics.world_state import ENERGIES, ContactCheck, Control, Floats
+from tussle.server.physics.world_state import ENERGIES, ContactCheck, Control, Floats, PathCheck
 
 if TYPE_CHECKING:
     from tussle.server.simulation.world import World

@@ -24,11 +24,11 @@ from tussle.server.physics.checkpoint import decode_state, encode_state
 from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.layout import rotation_matrix
 from tussle.server.physics.model import Model, affines, body_vertices, motion_energies, parking
-from tussle.server.physics.path_check import PathCheck, check_path
+from tussle.server.physics.path_check import check_path
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
 from tussle.server.physics.stored_meshes import load_mesh
-from tussle.server.physics.world_state import ContactCheck, Control, Floats, State, StepReport
+from tussle.server.physics.world_state import ContactCheck, Control, Floats, PathCheck, State, StepReport
 
 __all__ = ["World"]
 

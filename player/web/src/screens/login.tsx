@@ -19,7 +19,7 @@ export function PlayTile() {
     <div class="stack">
       <section class="tile grow" aria-label="Play" style={{ flexShrink: 0 }}>
         <div class="play scroll">
-          <h1 class="hello">Push, pull, knock off. Nothing ever passes through.</h1>
+          <h1 class="hello">Push, pull, knock off. Bodies never overlap.</h1>
           <div class="col">
             <label class="small soft" for="name">
               Your name here
