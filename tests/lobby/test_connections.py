@@ -116,6 +116,40 @@ async def test_after_the_end_a_connection_changes_nothing(world: World) -> None:
     assert await world.events(session) == events
 
 
+async def test_a_connected_member_becomes_host_in_place_of_one_that_is_gone(world: World) -> None:
+    """At once, and not only when the seat is given up; a member that is away too is passed over. The seat is kept, and
+    who comes back to it is host again. With nobody else there the host stays host. Who has given up the seat does not
+    become host when it comes back."""
+    players = await world.players(3)
+    opened = await world.seating.open(players[0], "duel", 3, ready=False, holder=world.holder)
+    session = opened.session
+    key = world.store.keys.session(session)
+    here = [await world.connections.connect(ticket=opened.ticket, conn="c0")]
+    for number in (1, 2):
+        seat = await world.seating.join(players[number], session)
+        here.append(await world.connections.connect(ticket=seat.ticket, conn=f"c{number}"))
+    await world.connections.disconnect(session, players[1], "c1")
+    assert (await world.hash(key))["host"] == players[0]
+    await world.connections.disconnect(session, players[0], "c0")
+    assert (await world.hash(key))["host"] == players[2]
+    assert (await world.events(session))[-2:] == ["seat_disconnected", "host_changed"]
+    back = await world.connections.connect(resume=here[0].resume, conn="again")
+    assert back.seat == 0
+    assert (await world.hash(key))["host"] == players[0]
+    assert (await world.events(session))[-2:] == ["seat_connected", "host_changed"]
+    await world.connections.disconnect(session, players[2], "c2")
+    await world.connections.disconnect(session, players[0], "again")
+    assert (await world.hash(key))["host"] == players[0]
+    await world.connections.connect(resume=here[2].resume, conn="c3")
+    await world.connections.connect(resume=back.resume, conn="c4")
+    await world.connections.disconnect(session, players[0], "c4")
+    assert (await world.hash(key))["host"] == players[2]
+    await world.seating.leave(players[0], session)
+    seat = await world.seating.join(players[0], session, ready=False)
+    await world.connections.connect(ticket=seat.ticket, conn="c5")
+    assert (await world.hash(key))["host"] == players[2]
+
+
 async def lobby(world: World) -> str:
     (host,) = await world.players(1)
     return (await world.seating.open(host, "duel", 2, holder=world.holder)).session

@@ -67,6 +67,7 @@ class Lobby:
     seats: dict[int, Member] = field(default_factory=dict)
     fence: Fence | None = None
     expiring: bool = False
+    away: str = ""
 
     def seat_of(self, player: str) -> int | None:
         return next(
@@ -90,8 +91,25 @@ class Lobby:
         self.settle()
         return seat
 
+    def pass_host(self, player: str) -> None:
+        """A connected member takes the place of a host that is gone."""
+        if self.host == player:
+            seat = self.seat_of(player)
+            assert seat is not None
+            following = ((seat + step) % self.size for step in range(1, self.size))
+            here = (self.seats[at] for at in following if at in self.seats and self.seats[at].connected)
+            next_host = next((member.player for member in here), "")
+            if next_host:
+                self.host, self.away = next_host, self.away or player
+
+    def greet(self, player: str) -> None:
+        """A host that was gone is host again."""
+        if self.waiting and self.away == player:
+            self.host, self.away = player, ""
+
     def drop(self, seat: int) -> None:
         player = self.seats.pop(seat).player
+        self.away = "" if self.away == player else self.away
         if not self.seats:
             self.status = S.ENDED
             return
@@ -249,6 +267,7 @@ class LobbyMachine(RuleBasedStateMachine):
         before = member.connection.conn if member.connection is not None and member.connected else ""
         assert now.replaced_conn == before
         member.connection, member.connected = now, True
+        lobby.greet(player)
         lobby.settle()
         assert now.status == lobby.status
 
@@ -262,7 +281,9 @@ class LobbyMachine(RuleBasedStateMachine):
         conn = "another" if stale or member.connection is None else member.connection.conn
         self.do(self.world.connections.disconnect(token, player, conn))
         if conn != "another":
-            member.connected = False
+            gone, member.connected = member.connected, False
+            if gone and lobby.waiting:
+                lobby.pass_host(player)
 
     @rule(who=st.integers(0, PLAYERS - 1), ready=st.booleans())
     def set_ready(self, who: int, ready: bool) -> None:

@@ -73,6 +73,11 @@ else
             end
         end
         emit('seat_connected', {seat = tonumber(seat), player = player, conn = ARGV[6]})
+        if WAITING[status] and redis.call('HGET', session_key, 'host_away') == player then
+            redis.call('HDEL', session_key, 'host_away')
+            redis.call('HSET', session_key, 'host', player)
+            emit('host_changed', {seat = tonumber(seat), player = player})
+        end
         start_if_ready()
     end
 end

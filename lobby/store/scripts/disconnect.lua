@@ -2,7 +2,8 @@
 --@include lifecycle
 --@include full
 -- Records that a connection is closed, unless the seat has a newer one. In a waiting lobby the seat is kept for the
--- grace time; that of a bot which fills it is kept for FILLING_GRACE_MS at most, because another bot can take it.
+-- grace time; that of a bot which fills it is kept for FILLING_GRACE_MS at most, because another bot can take it. A
+-- connected member is host in place of one that is gone, until that one is back.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 session player
 -- ARGV 1-3 the session, 4 player, 5 connection, 6 grace time [ms]
@@ -29,4 +30,14 @@ if WAITING[status] then
     redis.call('ZADD', deadlines_key, whole(now_ms() + grace_ms), seat_timer(player))
 end
 emit('seat_disconnected', {seat = tonumber(member[1]), player = player})
+local about = redis.call('HMGET', session_key, 'host', 'size')
+if WAITING[status] and about[1] == player then
+    local passed = pass_host(tonumber(member[1]), tonumber(about[2]), function(seat)
+        return redis.call('HEXISTS', session_key, 'here.' .. seat) == 1
+            and redis.call('HEXISTS', session_key, 'fill.' .. seat) == 0
+    end)
+    if passed then
+        redis.call('HSETNX', session_key, 'host_away', player)
+    end
+end
 return {'OK', '1'}

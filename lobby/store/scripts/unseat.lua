@@ -54,18 +54,16 @@ if redis.call('HLEN', seats_key) == 0 then
     index_request(requests_key)
     return {'OK', '1'}
 end
+if redis.call('HGET', session_key, 'host_away') == player then
+    redis.call('HDEL', session_key, 'host_away')
+end
 local size = tonumber(about[2])
 local abandoned = only_filled(size)
 if about[3] == player then
-    for step = 1, size - 1 do -- a bot that fills a seat becomes host only if nobody else is left, and leaves then
-        local seat = (tonumber(member[1]) + step) % size
-        local next_host = redis.call('HGET', seats_key, whole(seat))
-        if next_host and (abandoned or redis.call('HEXISTS', session_key, 'fill.' .. whole(seat)) == 0) then
-            redis.call('HSET', session_key, 'host', next_host)
-            emit('host_changed', {seat = seat, player = next_host})
-            break
-        end
-    end
+    -- a bot that fills a seat becomes host only if nobody else is left, and leaves then
+    pass_host(tonumber(member[1]), size, function(seat)
+        return abandoned or redis.call('HEXISTS', session_key, 'fill.' .. seat) == 0
+    end)
 end
 if abandoned then
     redis.call('HDEL', session_key, 'bots.wanted')

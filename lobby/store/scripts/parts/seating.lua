@@ -27,6 +27,21 @@ local function start_if_ready()
     return true
 end
 
+-- Makes the next member after a seat the host, if there is one that fits. fits: called with a seat, as text. Returns
+-- whether there is one.
+local function pass_host(from, size, fits)
+    for step = 1, size - 1 do
+        local seat = (from + step) % size
+        local member = redis.call('HGET', seats_key, whole(seat))
+        if member and fits(whole(seat)) then
+            redis.call('HSET', session_key, 'host', member)
+            emit('host_changed', {seat = seat, player = member})
+            return true
+        end
+    end
+    return false
+end
+
 -- Updates the set of awaited members: a member is awaited until it is both connected and ready.
 local function await_member(member_key, player)
     local flags = redis.call('HMGET', member_key, 'connected', 'ready')
