@@ -61,8 +61,8 @@ FIRST_CHANCES = (
     (40, 7, 12, 12, 14, 26, 38, 46, 62, 64),
 )
 """The first probabilities of a zero of a residual of a pose, in 256ths, for each length of the mean residual: of the
-bit that says whether it is 0, and of nine bits of its length. Measured on two duels and a sandbox that bench.wire does
-not have."""
+bit that says whether it is 0, and of nine bits of its length. Measured on two duels and a sandbox, of other bots than
+those of bench.wire."""
 
 LAYOUT = (
     ("frame", (("kind", "B"), ("number", "B"))),
