@@ -48,7 +48,7 @@ def test_recordings_are_in_the_table() -> None:
     own, with its players and the winner. A narrow terminal has the row without the time."""
     over = view("ended", ended_at=99_000)
     older = RecordedSession(
-        "aaaaaaa2", "ended", "duel", 2, tuple(RecordedSeat(n, f"p{n}", f"P{n}", "human", "halo") for n in (0, 1)),
+        "aaaaaaa2", "ended", "duel", 2, tuple(RecordedSeat(n, f"p{n}", f"P{n}", "person", "halo") for n in (0, 1)),
         1_000, 2_000, 40_000, 400, 13.25, winner=1,
     )  # fmt: skip
     rows = table(
