@@ -38,7 +38,7 @@ class LoopRates(NamedTuple):
 
 
 @numba.njit(error_model="numpy")
-def _step_all(tables, bulks, pins, params, gravity, q, v, active, ticks):
+def _step_all(tables, joints, bulks, pins, params, gravity, q, v, active, ticks):
     """Advance the states q [m], v [m/s], shape (worlds, nodes, 3), in place, as solver.step does without inputs."""
     bodies = active.shape[0]
     for _ in range(ticks):
@@ -52,6 +52,7 @@ def _step_all(tables, bulks, pins, params, gravity, q, v, active, ticks):
                 points = np.zeros((bodies + 1, bodies + 1, 3))
                 moved = minimise_potential(
                     tables,
+                    joints,
                     pins,
                     pins.body.shape[0],
                     own,
@@ -89,7 +90,7 @@ def measure_one_loop(worlds: int) -> LoopRates:
         stepped = time.process_time() - began
         q, v = (np.array([getattr(state, name) for state in states]) for name in ("q", "v"))
         began = time.process_time()
-        _step_all(model.tables, model.bulks, model.pins, params, model.gravity, q, v, first.active, TICKS)
+        _step_all(model.tables, model.joint_arrays, model.bulks, model.pins, params, model.gravity, q, v, first.active, TICKS)
         looped = time.process_time() - began
         assert np.array_equal(q, [state.q for state in ends]), "both ways compute the same positions"
         if run:

@@ -2,7 +2,7 @@
 // to every client HZ times a second; an input is decoded, checked and kept, and the frame carries the newest of each seat.
 // With OWN=1 the state of four moving bodies goes to every client in Colyseus' own patches instead.
 import { Room, Server, matchMaker } from "@colyseus/core";
-import { schema } from "@colyseus/schema";
+import { schema, t } from "@colyseus/schema";
 import { WebSocketTransport } from "@colyseus/ws-transport";
 
 const number = (name, value) => Number(process.env[name] ?? value);
@@ -10,8 +10,8 @@ const PORT = number("PORT", 8600), ROOMS = number("ROOMS", 40), SEATS = number("
 const HZ = number("HZ", 30), FRAME = number("FRAME", 600), OWN = number("OWN", 0);
 
 const fields = ["x", "y", "z", "qx", "qy", "qz", "qw"];
-const Body = schema(Object.fromEntries(fields.map((name) => [name, "float32"])));
-const Bodies = schema({ bodies: [Body] });
+const Body = schema(Object.fromEntries(fields.map((name) => [name, t.float32()])));
+const Bodies = schema({ bodies: t.array(Body) });
 
 class Arena extends Room {
   onCreate() {
@@ -28,7 +28,7 @@ class Arena extends Room {
       }
     });
     if (OWN) {
-      this.setState(new Bodies());
+      this.state = new Bodies();
       for (let body = 0; body < 4; body++) this.state.bodies.push(new Body());
       this.patchRate = null;
       let tick = 0;
