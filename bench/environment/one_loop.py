@@ -90,7 +90,18 @@ def measure_one_loop(worlds: int) -> LoopRates:
         stepped = time.process_time() - began
         q, v = (np.array([getattr(state, name) for state in states]) for name in ("q", "v"))
         began = time.process_time()
-        _step_all(model.tables, model.joint_arrays, model.bulks, model.pins, params, model.gravity, q, v, first.active, TICKS)
+        _step_all(
+            model.tables,
+            model.joint_arrays,
+            model.bulks,
+            model.pins,
+            params,
+            model.gravity,
+            q,
+            v,
+            first.active,
+            TICKS,
+        )
         looped = time.process_time() - began
         assert np.array_equal(q, [state.q for state in ends]), "both ways compute the same positions"
         if run:
