@@ -21,6 +21,7 @@ from tussle.lobby.cpu_baseline import use_baseline
 use_baseline()
 
 from tussle.lobby.errors import Refused, SolverFailed  # noqa: E402
+from tussle.lobby.rules.joints import Joint, JointMotor, JointSpring, Pair  # noqa: E402
 from tussle.lobby.rules.scenes import Body, Handle, Material, Pin, Rail, Recipe, Scene, decode_scene  # noqa: E402
 from tussle.server.physics.checkpoint import decode_state, encode_state, state_hash  # noqa: E402
 from tussle.server.physics.contact_check import check_contact  # noqa: E402
@@ -45,8 +46,12 @@ __all__ = [
     "Control",
     "Handle",
     "HandleTarget",
+    "Joint",
+    "JointMotor",
+    "JointSpring",
     "Material",
     "Model",
+    "Pair",
     "Pin",
     "Rail",
     "Recipe",
