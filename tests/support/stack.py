@@ -146,8 +146,19 @@ class Process:
             self.process.kill()
         await self.process.wait()
 
+    async def handles(self) -> None:
+        """Wait until the process handles SIGTERM, or ends."""
+        await until(
+            lambda: not self.running or handles_sigterm(self.pid), f"a handler in {self.name}", START_S
+        )
+
     async def end(self, timeout_s: float = 30.0) -> int:
-        """Send SIGTERM and return the exit code. Raises TimeoutError, after SIGKILL, when the process does not end."""
+        """Wait until the process handles SIGTERM, send it, and return the exit code.
+
+        A process that still imports has no handler, and the signal would end it with -15. Raises TimeoutError, after
+        SIGKILL, when the process does not end.
+        """
+        await self.handles()
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
         return await self.wait(timeout_s)
@@ -287,7 +298,7 @@ class Stack:
     async def worker(self, *arguments: str, **environment: str) -> Process:
         """Start a worker and wait until it handles SIGTERM, which ends a process that still starts."""
         worker = await self.start("worker", "worker", *arguments, **environment)
-        await until(lambda: not worker.running or handles_sigterm(worker.pid), "a worker", START_S)
+        await worker.handles()
         return worker
 
     async def bots(self, count: int, matches: int, *arguments: str, **environment: str) -> Process:
