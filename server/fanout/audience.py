@@ -48,6 +48,10 @@ MERGE_S = 0.01
 """How long a message that many editors cause waits for others. Most of its cost is one write(2) for each viewer."""
 
 
+FLOWS_S = 0.2
+"""The time after a frame in which the next one is expected [s]: frames come more often, or once a second."""
+
+
 class Viewer(Protocol):
     """The sending side of one connection. ``v`` is the newest event that was sent to it."""
 
@@ -119,6 +123,12 @@ class Audience:
         """The newest list of observers, as a WebSocket frame."""
         self._dilation = 1.0
         self._unsent: list[bytes] = []
+        self._shown_at = float("-inf")
+
+    @property
+    def flows(self) -> bool:
+        """Whether the next frame will come at once."""
+        return time.monotonic() - self._shown_at < FLOWS_S
 
     @property
     def watched(self) -> bool:
@@ -327,6 +337,7 @@ class Audience:
         """Send a frame to every viewer whose write buffer has room. deltas: the same as delta frames, for the viewers
         that decode them; where there is none, they get the frame."""
         self._frame = frame
+        self._shown_at = now = time.monotonic()
         framed = binary_frame(frame)
         fan_out = self._fan_out
         for send in fan_out:
@@ -339,12 +350,11 @@ class Audience:
         for sink in list(self.sinks):
             sink.send_frame(frame)
         if self.channels:
-            self.channels.show(frame, framed, [lossy for _, _, lossy in deltas], time.monotonic())
+            self.channels.show(frame, framed, [lossy for _, _, lossy in deltas], now)
         if self._lanes:
-            self._show_lanes(framed, deltas)
+            self._show_lanes(framed, deltas, now)
 
-    def _show_lanes(self, framed: bytes, deltas: Sequence[Deltas]) -> None:
-        now = time.monotonic()
+    def _show_lanes(self, framed: bytes, deltas: Sequence[Deltas], now: float) -> None:
         for fast, slow, _ in deltas:
             sent = self._lanes.show(fast, slow, now)
             if sent:

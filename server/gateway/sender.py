@@ -24,7 +24,7 @@ from tussle.server.fanout.framing import text_frame
 from tussle.server.gateway.outlet import Outlet
 from tussle.server.gateway.protocol import Connection
 from tussle.server.gateway.replies import Replies
-from tussle.server.gateway.socket import Socket
+from tussle.server.gateway.socket import PING, Socket
 from tussle.server.metrics.telemetry import Telemetry
 
 __all__ = ["Sender"]
@@ -61,6 +61,7 @@ class Sender(Outlet):
         self.unsent: Callable[[], int] = self._transport.get_write_buffer_size
         """Unsent bytes."""
         socket.on_room = self._on_room
+        socket.on_quiet = self._carry_ping
         self._on_room(socket.room)
 
     def _on_room(self, room: bool) -> None:
@@ -73,6 +74,25 @@ class Sender(Outlet):
         self._audience.update_frames(self)
         if self.frames is not None:
             self._audience.show_newest(self)
+
+    def _carry_ping(self) -> bool:
+        """Have the next frame carry a ping, if one will come at once. Returns whether it will."""
+        if self.frames is None or not self._audience.flows:
+            return False
+        self._write_frames_with(self._write_with_ping)
+        return True
+
+    def _write_with_ping(self, framed: bytes) -> None:
+        self._write_frames_with(self._transport.write)
+        if self.socket.ping_due:
+            self.socket.ping_due = False
+            framed = PING + framed
+        self._transport.write(framed)
+
+    def _write_frames_with(self, write: Callable[[bytes], object]) -> None:
+        self.frames = write
+        if not self.deltas:  # the lanes of delta frames look at ``frames`` each time
+            self._audience.update_frames(self)
 
     def use_channel(self, use: bool) -> None:
         """Whether frames go over a data channel, and not over this socket."""

@@ -18,6 +18,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 from functools import partial
+from math import ceil
 from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection
@@ -33,13 +34,16 @@ from tussle.lobby.network import Network, NetworkLine
 from tussle.server.gateway.slow_line import Delay, SlowTransport
 from tussle.server.limits import TokenBucket
 
-__all__ = ["FRAME_BACKLOG", "OUTBOX_BYTES", "Socket", "header"]
+__all__ = ["FRAME_BACKLOG", "OUTBOX_BYTES", "PING", "Socket", "header"]
 
 INPUTS = (b'{"t":"act"', b'{"t": "act"')
 """The first bytes of an input, as JSON encoders write them. Inputs in other spellings go through websockets."""
 
 PING = b"\x89\x00"
 """A ping without a payload."""
+
+PONG = 0x8A
+"""First byte of its answer, whose payload is empty too."""
 
 TEXT = 0x81
 """First byte of a text message in one frame."""
@@ -65,6 +69,9 @@ OUTBOX_BYTES = 1_048_576
 
 PING_S = 1.5
 """A connection of which nothing was heard for this long is sent a ping [s]."""
+
+GRID_S = 0.125
+"""The checks of all connections are due at multiples of this [s], so that they wake the process together."""
 
 SILENT_S = 4.4
 """A peer that is silent for this long, and takes no bytes, is gone [s]. With the interval of the checks that is noticed
@@ -103,7 +110,8 @@ class Socket(ServerConnection):
 
     ``quick`` is called with the text of each input on the fast path. The reader of ``recv`` must call ``done`` after
     each message. ``on_room`` is called with True when frames may be written, and with False above FRAME_BACKLOG or when
-    the connection ends, ``on_lost`` is called once when it has ended.
+    the connection ends, ``on_lost`` is called once when it has ended. ``on_quiet`` is called when a ping is due, and
+    returns whether the next frame will carry it: then a ping costs no write(2) and no wake-up of its own.
     """
 
     address: str | None = None
@@ -119,6 +127,9 @@ class Socket(ServerConnection):
     on_room: Callable[[bool], None] | None = None
     on_lost: Callable[[], None] | None = None
     on_refused: Callable[[CloseCode], None] | None = None
+    on_quiet: Callable[[], bool] | None = None
+    ping_due = False
+    """Whether a ping waits for the next frame. Who sends it with one sets it to False."""
     _frames: TokenBucket | None = None
     _mean = 0.0
     _refused = False
@@ -150,6 +161,7 @@ class Socket(ServerConnection):
         self._look_at(self._heard + PING_S)
 
     def _look_at(self, due: float) -> None:
+        due = ceil(due / GRID_S) * GRID_S
         self._watch = self.loop.call_at(due, self._look, due)
 
     def _look(self, due: float) -> None:
@@ -169,7 +181,11 @@ class Socket(ServerConnection):
             self.transport.abort()
             return
         if silent >= PING_S / 2:
-            self.transport.write(PING)
+            late, self.ping_due = self.ping_due, False
+            if not late and self.on_quiet is not None and self.on_quiet():
+                self.ping_due = True
+            else:
+                self.transport.write(PING)
         self._look_at(now + PING_S)
 
     def slow_down(self, network: Network, way: str) -> None:
@@ -343,6 +359,12 @@ class Socket(ServerConnection):
                 else:
                     self.quick(decoded)
                     return
+        if (
+            frame[0] == PONG
+            and len(frame) == HEAD
+            and (self._frames is None or self._frames.take(self.loop.time(), 1.0))
+        ):
+            return  # it was heard, and has no other meaning
         if frame[0] & 0x0F in (1, 2):
             self._waiting += 1
         super().data_received(frame)
