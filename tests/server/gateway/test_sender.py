@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from tests.server.gateway.test_socket import Live
+from tests.server.gateway.test_socket import Clock, Live
 from tests.support.gateway import (
     GATEWAY_ENVIRONMENT,
     deaf_socket,
@@ -24,6 +24,7 @@ from tussle.lobby.settings import Settings
 from tussle.server.gateway.outlet import short_reason
 from tussle.server.gateway.protocol import SESSION_RULES, Connection
 from tussle.server.gateway.sender import Sender
+from tussle.server.gateway.socket import PING
 from tussle.server.metrics.telemetry import Telemetry
 
 ENVIRONMENT = GATEWAY_ENVIRONMENT
@@ -108,6 +109,53 @@ def test_a_full_buffer_ends_whole_frames_and_no_chain_of_delta_frames(deltas: bo
         assert heard[-3:] == ["none", "frames", "newest"]
         live.socket.protocol.fail(1011)
         assert heard[-1] == "none" and sender.frames is None
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("deltas", [True, False], ids=["delta frames", "whole frames"])
+def test_a_ping_goes_with_the_next_frame_or_by_itself(deltas: bool) -> None:
+    """Where frames flow it costs no write of its own. If the frame does not come, or none flow, it is sent alone."""
+
+    async def scenario() -> None:
+        live, clock, audience = Live(), Clock(), SimpleNamespace(flows=True, kept=None)
+        writes: list[bytes] = []
+        live.transport.write = writes.append  # type: ignore[method-assign]
+        live.socket.loop = cast(asyncio.AbstractEventLoop, clock)
+        audience.update_frames = lambda sender: setattr(audience, "kept", sender.frames)
+        audience.show_newest = lambda sender: None
+        who: Any = None
+        sender = Sender(
+            live.socket, who, Connection(Settings(), SESSION_RULES), cast(Any, audience), 9, Telemetry(), deltas=deltas
+        )  # fmt: skip
+
+        def show() -> None:
+            write = sender.frames if deltas else audience.kept
+            assert write is not None
+            write(b"frame")
+
+        def hear() -> None:
+            live.socket.data_received(masked_frame(10, b""))
+
+        live.socket.keep_watch()
+        clock.run(1.5, hear)
+        assert writes == []
+        clock.run(3.0, int)
+        assert writes == []  # it waits for a frame
+        for _ in range(2):
+            show()
+        assert writes == [PING + b"frame", b"frame"]
+        hear()
+        clock.run(4.5, int)
+        assert len(writes) == 2
+        clock.run(6.0, int)
+        assert writes[2:] == [PING]  # no frame came
+        show()
+        assert writes[3:] == [b"frame"]
+        audience.flows = False
+        hear()
+        clock.run(7.5, int)
+        assert writes[4:] == [PING]
 
     asyncio.run(scenario())
 
