@@ -22,6 +22,7 @@ use_baseline()
 
 from tussle.lobby.errors import Refused, SolverFailed  # noqa: E402
 from tussle.lobby.rules.joints import Joint, JointMotor, JointSpring, Pair  # noqa: E402
+from tussle.lobby.rules.motions import Keyframe, Motion  # noqa: E402
 from tussle.lobby.rules.scenes import Body, Handle, Material, Pin, Rail, Recipe, Scene, decode_scene  # noqa: E402
 from tussle.server.physics.checkpoint import decode_state, encode_state, state_hash  # noqa: E402
 from tussle.server.physics.contact_check import check_contact  # noqa: E402
@@ -49,8 +50,10 @@ __all__ = [
     "Joint",
     "JointMotor",
     "JointSpring",
+    "Keyframe",
     "Material",
     "Model",
+    "Motion",
     "Pair",
     "Pin",
     "Rail",

@@ -72,11 +72,12 @@ class Joint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Contact of the bodies ``a`` and ``b``, instead of what follows from their materials. ``collide``: false lets them
-    pass through one another."""
+    pass through one another. ``friction``: Coulomb's mu between them; null is that of their materials."""
 
     a: Name
     b: Name
     collide: bool = True
+    friction: NonNegative | None = None
 
 
 def check_joints(joints: Iterable[Joint], bodies: Iterable[str] | None = None) -> None:
@@ -121,6 +122,8 @@ def check_pairs(pairs: Iterable[Pair], bodies: Iterable[str] | None = None) -> N
             fault = "a pair has two bodies"
         if frozenset((pair.a, pair.b)) in seen:
             fault = "the pair is there twice"
+        if pair.friction is not None and not math.isfinite(pair.friction):
+            fault = "its friction is not finite"
         seen.add(frozenset((pair.a, pair.b)))
         for body in (pair.a, pair.b):
             if names is not None and body not in names:

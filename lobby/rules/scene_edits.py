@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from tussle.lobby.errors import Conflict, Refused
+from tussle.lobby.rules.motions import check_pins
 from tussle.lobby.rules.scene_limits import (
     MESH_SCALE,
     check_body,
@@ -204,6 +205,7 @@ def _checked_body(body: Body, meshes: Mapping[str, int]) -> Document:
             code="bad_scene",
             field="rail",
         )
+    check_pins(body.id, body.kind, body.pins)
     vertices = check_body(body) or _mesh_vertices(body.id, body.shape, meshes)
     for name, sets in (("pins", body.pins), ("handles", body.handles)):
         if not all(0 <= min(one.vertices) <= max(one.vertices) < vertices for one in sets if one.vertices):

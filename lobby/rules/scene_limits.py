@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.joints import Joint, check_joints, check_pairs
+from tussle.lobby.rules.motions import Motion, keyframes
 from tussle.lobby.rules.scenes import Body, Rail, Recipe, Scene
 from tussle.lobby.rules.shape_sizes import count_vertices
 
@@ -45,6 +46,12 @@ JOINTS_MAX = 128
 
 FORCE_MAX = 1e9
 """The largest force [N] or torque [N m] of a motor, and the largest stiffness or damping of a joint's spring."""
+
+FRICTION_MAX = 10.0
+"""The largest friction of a material, and of a pair."""
+
+TIME_MAX = 1e5
+"""The latest keyframe of a motion [s]."""
 
 SPEED_MAX = 1000.0
 """The largest velocity [m/s] and spin [rad/s]."""
@@ -106,6 +113,8 @@ def check_world(scene: Scene) -> None:
     _within("pairs", len(scene.pairs), 0, JOINTS_MAX)
     check_joints(scene.joints)
     check_pairs(scene.pairs)
+    for pair in scene.pairs:
+        _within("friction", pair.friction or 0.0, 0.0, FRICTION_MAX)
     for joint in scene.joints:
         try:
             _check_joint(joint)
@@ -135,7 +144,7 @@ def check_body(body: Body) -> int:
         material = body.material
         _within("density", material.density, 0.1, 1e5)
         _within("stiffness", material.stiffness, 10.0, 1e12)
-        _within("friction", material.friction, 0.0, 10.0)
+        _within("friction", material.friction, 0.0, FRICTION_MAX)
         _within("damping", material.damping, 0.0, 1e3)
         _within("position", max(map(abs, body.position)), 0.0, REACH)
         _within("rotation", math.hypot(*body.rotation), 1e-6, 1e6)
@@ -143,6 +152,9 @@ def check_body(body: Body) -> int:
         _within("spin", math.hypot(*body.spin), 0.0, SPEED_MAX)
         _within("handles", len(body.handles), 0, HANDLES_MAX)
         _within("pins", len(body.pins), 0, HANDLES_MAX)
+        for pin in body.pins:
+            if pin.motion is not None:
+                _check_motion(pin.motion)
         if len({handle.id for handle in body.handles}) < len(body.handles):
             raise Refused("two handles have one name", code="bad_scene", field="handles")
         if body.rail is not None:
@@ -158,6 +170,18 @@ def _check_rail(rail: Rail) -> None:
     _within("rail.phase", abs(rail.phase), 0.0, 1e3)
     _within("rail.axis", math.hypot(*rail.axis), 1e-6, 1e6)
     _within("rail.spin", abs(rail.spin), 0.0, SPEED_MAX)
+
+
+def _check_motion(motion: Motion) -> None:
+    before: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    for key in keyframes(motion):
+        _within("pins.motion time", key.time, 1e-3, TIME_MAX)
+        _within("pins.motion offset", max(map(abs, key.offset)), 0.0, REACH)
+        time, *offset, angle = here = (key.time, *key.offset, key.angle)
+        span = time - before[0]
+        _within("pins.motion speed", math.dist(offset, before[1:4]) / span, 0.0, SPEED_MAX)
+        _within("pins.motion spin", abs(angle - before[4]) / span, 0.0, SPEED_MAX)
+        before = here
 
 
 def _check_joint(joint: Joint) -> None:

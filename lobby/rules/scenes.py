@@ -13,6 +13,7 @@ import msgspec
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.joints import Joint, Pair, check_joints, check_pairs
+from tussle.lobby.rules.motions import Motion, check_pins
 
 __all__ = [
     "Body",
@@ -60,9 +61,11 @@ class Recipe(_Document, frozen=True):
 
 
 class Pin(_Document, frozen=True):
-    """Vertices of a body that keep their position. ``vertices`` empty: all of them."""
+    """Vertices of a body that keep their position. ``vertices`` empty: all of them. ``motion``: how they move
+    instead."""
 
     vertices: tuple[int, ...] = ()
+    motion: Motion | None = None
 
 
 class Handle(_Document, frozen=True):
@@ -136,6 +139,7 @@ def decode_scene(document: bytes | str) -> Scene:
                 code="bad_scene",
                 field="rail",
             )
+        check_pins(body.id, body.kind, body.pins)
     check_joints(scene.joints, seen)
     check_pairs(scene.pairs, seen)
     return scene

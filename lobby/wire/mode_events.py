@@ -419,6 +419,15 @@ class BodyReturned(WorldEvent, frozen=True):
     position: Place
 
 
+class JointBroken(WorldEvent, frozen=True):
+    """A joint of body ``a`` with body ``b``, or the world if that is None, transmitted more than it holds in this
+    tick. It is gone."""
+
+    id: str
+    a: str
+    b: str | None
+
+
 class BoxFrozen(WorldEvent, frozen=True):
     """The host stopped the world, or let it go on."""
 
@@ -536,6 +545,7 @@ MODE_EVENTS: dict[str, dict[str, type[EventFields]]] = {
         "spawned": BodySpawned,
         "removed": BodyRemoved,
         "returned": BodyReturned,
+        "joint_broken": JointBroken,
         "freeze": BoxFrozen,
         "gravity": GravitySet,
         "mark": HostAction,

@@ -154,7 +154,7 @@ class View:
     their rates [1/s], shape (n, 3, 3), local axis first. masses [kg], shape (n,). moments: second moments of
     mass at rest [kg m^2], shape (n, 3, 3). radii: bounding radii [m], shape (n,). active: shape (n,).
     impulses, points: see StepReport; zeros before the first tick. min_distance [m], contacts, iterations: of
-    this tick. energy: kinetic + gravity + elastic [J]. dt [s].
+    this tick. energy: kinetic + gravity + elastic [J]. dt [s]. broken: ids of the joints that are broken.
     """
 
     tick: int
@@ -176,6 +176,7 @@ class View:
     kinetic: float
     energy: float
     grip: Callable[[int, str], Vector] = _no_grip
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

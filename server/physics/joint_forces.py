@@ -62,6 +62,7 @@ __all__ = [
     "island_joints_energy",
     "joined_groups",
     "measure_joints",
+    "pair_friction",
     "start_joints",
 ]
 
@@ -457,6 +458,27 @@ def joined_groups(joints, bodies, lagged):
 
 
 @inner
+def _find_pair(keys, groups, a, b):
+    """Return the place of a pair of groups among sorted keys, or -1. groups: how many there are."""
+    key = min(a, b) * groups + max(a, b)
+    low, high = 0, keys.shape[0]
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < keys.shape[0] and keys[low] == key else -1
+
+
+@inner
+def pair_friction(joints, groups, a, b, mu):
+    """Return the friction of two groups: that of their pair if it has one, else ``mu``. groups: how many there are."""
+    found = _find_pair(joints.rubbing, groups, a, b)
+    return joints.rubs[found] if found >= 0 else mu
+
+
+@inner
 def drop_apart(apart, groups, vertex_group, pairs):
     """Return the candidate pairs without those of two groups that may not touch.
 
@@ -465,15 +487,7 @@ def drop_apart(apart, groups, vertex_group, pairs):
     kept = 0
     for p in range(pairs.shape[0]):
         a, b = vertex_group[pairs[p, 1]], vertex_group[second_vertex(pairs, p)]
-        key = min(a, b) * groups + max(a, b)
-        low, high = 0, apart.shape[0]
-        while low < high:
-            middle = (low + high) // 2
-            if apart[middle] < key:
-                low = middle + 1
-            else:
-                high = middle
-        if low < apart.shape[0] and apart[low] == key:
+        if _find_pair(apart, groups, a, b) >= 0:
             continue
         for k in range(5):
             pairs[kept, k] = pairs[p, k]

@@ -93,6 +93,12 @@ def lay_out_joints(
     apart = {(numbers[one.a], numbers[one.b]) for one in joints if not one.collide and one.b is not None}
     apart |= {(numbers[one.a], numbers[one.b]) for one in pairs if not one.collide}
     keys = sorted({min(a, b) * groups + max(a, b) for a, b in apart})
+    rubbing = sorted(
+        (min(a, b) * groups + max(a, b), one.friction)
+        for one in pairs
+        if one.friction is not None
+        for a, b in [(numbers[one.a], numbers[one.b])]
+    )
     made = Joints(
         start=starts.astype(np.int64),
         links=links,
@@ -100,6 +106,8 @@ def lay_out_joints(
         numbers=values,
         slopes=np.zeros((len(owned), 8, 3)),
         apart=np.array(keys, dtype=np.int64),
+        rubbing=np.array([key for key, _ in rubbing], dtype=np.int64),
+        rubs=np.array([friction for _, friction in rubbing], dtype=np.float64),
     )
     return made, tuple(joint for _, joint in owned)
 

@@ -86,12 +86,14 @@ class Tables(NamedTuple):
 
 
 class Joints(NamedTuple):
-    """The joints, sorted by the body that they count for, and which groups may not touch; j joints, b bodies.
+    """The joints, sorted by the body that they count for, which groups may not touch, and which have a friction of
+    their own; j joints, b bodies.
 
     start (b + 1,): range of each body. links (j, LINKS): kind, bodies, nodes. frames (j, 2, 4, 7): of the anchor and
     three directions of either side, the weights of four nodes, and a constant. numbers (j, COLUMNS). slopes (j, 8, 3):
     derivative of the coordinate at the start of the step. apart (p,): pairs of groups a < b that may not touch, as a *
-    groups + b, sorted. server/physics/joint_forces.py has the columns.
+    groups + b, sorted. rubbing (r,): the same of pairs with a friction of their own. rubs (r,): that friction.
+    server/physics/joint_forces.py has the columns.
     """
 
     start: Ints
@@ -100,6 +102,8 @@ class Joints(NamedTuple):
     numbers: Floats
     slopes: Floats
     apart: Ints
+    rubbing: Ints
+    rubs: Floats
 
 
 class Bulks(NamedTuple):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tussle.lobby.errors import Refused
+from tussle.lobby.rules.motions import largest_offset
 from tussle.lobby.rules.scenes import Body
 from tussle.server.physics.dissection import dissect, mesh_links
 from tussle.server.physics.geometry import (
@@ -26,6 +27,7 @@ from tussle.server.physics.geometry import (
 )
 from tussle.server.physics.kernel_arrays import AFFINE, ELASTIC, Bulks, Springs, Tables
 from tussle.server.physics.model import GRAVITY
+from tussle.server.physics.pin_motions import PinMotion, hold_elastic, make_motion
 from tussle.server.physics.step_limits import FLOOR
 from tussle.server.physics.world_state import Floats
 
@@ -210,6 +212,8 @@ def _elastic_part(body: Body, mesh: Mesh, turn: Floats, position: Floats) -> Par
     v = np.array(body.velocity) + np.cross(np.array(body.spin), rest @ turn.T)
     fixed = np.zeros(len(q), dtype=bool)
     for pin in body.pins:
+        if pin.motion is not None:
+            continue
         fixed[list(pin.vertices) if pin.vertices else slice(None)] = True
     v[fixed] = 0.0
     surface, renumbered = np.unique(faces, return_inverse=True)
@@ -381,24 +385,35 @@ def _join(parts: list[np.ndarray], empty: tuple[int, ...], dtype: type) -> np.nd
 
 def lay_out_springs(
     bodies: list[Part], node_start: Ints, dt: float
-) -> tuple[Springs, dict[tuple[int, str], tuple[Ints, Floats]]]:
-    """Return the pins of affine bodies as stiff springs, and the nodes and weights of every handle by (body, name)."""
+) -> tuple[Springs, tuple[PinMotion, ...], dict[tuple[int, str], tuple[Ints, Floats]]]:
+    """Return the pins of affine bodies, and those that move, as stiff springs; their motions; and the nodes and weights
+    of every handle by (body, name)."""
     handles: dict[tuple[int, str], tuple[Ints, Floats]] = {}
-    body, start, nodes, weights, target, stiffness = [], [0], [], [], [], []
+    motions: list[PinMotion] = []
+    body: list[int] = []
+    start, nodes, weights, target, stiffness = [0], [], [], [], []
     for number, part in enumerate(bodies):
         first = int(node_start[number])
         for handle in part.body.handles:
             handles[number, handle.id] = _mean(part, first, handle.vertices)
+        held = [pin for pin in part.body.pins if pin.motion is not None or not part.elastic]
+        hold = PIN_STIFFNESS * part.mass / (dt * dt)
         if part.elastic:
-            continue
-        for vertex in sorted({v for pin in part.body.pins for v in pin.vertices}):
+            hold = max(hold, hold_elastic(part.body, part.volume))
+        springs = {}
+        for vertex in sorted({v for pin in held for v in pin.vertices}):
+            springs[vertex] = len(body)
             rows, shares = _mean(part, first, (vertex,))
             body.append(number)
             nodes.append(rows)
             weights.append(shares)
             start.append(start[-1] + len(rows))
-            target.append(shares @ part.q)
-            stiffness.append(PIN_STIFFNESS * part.mass / (dt * dt))
+            target.append(shares @ part.q[rows - first])
+            stiffness.append(hold)
+        for pin in held:
+            if pin.motion is not None:
+                numbers = [springs[vertex] for vertex in sorted(set(pin.vertices))]
+                motions.append(make_motion(pin.motion, numbers, [target[one] for one in numbers]))
     pins = Springs(
         body=np.array(body, dtype=np.int64),
         start=np.array(start, dtype=np.int64),
@@ -408,13 +423,13 @@ def lay_out_springs(
         stiffness=np.array(stiffness, dtype=np.float64),
         limit=np.full(len(body), np.inf),
     )
-    return pins, handles
+    return pins, tuple(motions), handles
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
     """Where a body is: its centre of mass, the largest distance of a vertex from it, and a box that contains it on all
-    of its course if it is a rail [m]."""
+    of its course if it is a rail or has pins that move [m]."""
 
     centre: Floats
     radius: float
@@ -434,6 +449,7 @@ def measure(part: Part, *, most: float, dhat: float) -> Extent:
         centre = centre - rotation_matrix(part.body.rotation) @ part.rest[0]
     radius = float(np.linalg.norm(part.rest - (centre if static else 0.0), axis=1).max())
     swing = np.abs(part.body.rail.amplitude) if part.body.rail is not None else np.zeros(3)
+    swing = swing + largest_offset(part.body.pins)
     if static:
         low, high = part.rest.min(axis=0), part.rest.max(axis=0)
     else:
@@ -467,6 +483,7 @@ def refuse_unrepresentable(part: Part, dhat: float) -> None:
     if not (math.isfinite(force) and math.isfinite(part.body.material.stiffness * max(1.0, part.volume))):
         raise refuse(part.body, "its mass or stiffness is too large", "material")
     swing = np.abs(part.body.rail.amplitude).max() if part.body.rail is not None else 0.0
+    swing += largest_offset(part.body.pins)
     placed = part.rest if part.body.kind == "static" else part.q if part.elastic else part.q[0]
     size = 0.0 if part.elastic else np.abs(part.rest).max()
     reach = float(np.abs(placed).max() + size + swing)

@@ -15,6 +15,7 @@ from tussle.lobby.rules.scenes import Rail, Scene
 from tussle.server.physics.geometry import Ints
 from tussle.server.physics.inertia import measure_motion
 from tussle.server.physics.kernel_arrays import AFFINE, Bulks, Joints, Springs, Tables
+from tussle.server.physics.pin_motions import PinMotion
 from tussle.server.physics.world_state import Floats, State
 
 __all__ = [
@@ -47,9 +48,9 @@ class Model:
     numbered from zero. kappa: barrier stiffness times dt^2 for a contact mass of 1 kg. friction_speed: that of the
     scene, or the one that its bodies ask for [m/s]. gravity (n, 3): acceleration of each node [m/s^2]. rails:
     body, nodes at rest [m], shape (4, 3), and prescribed motion. handles: (body, name) -> nodes and weights whose
-    weighted sum is the mean of the handle's vertices. pins: springs that hold affine bodies. tables: the arrays of the
-    kernels. bulks: sizes of bodies, then of obstacles. joints: those of the scene, in the order of State.broken.
-    joint_arrays: what the kernels need of them, and which bodies may not touch.
+    weighted sum is the mean of the handle's vertices. pins: springs that hold affine bodies, and pins that move.
+    motions: of those that move. tables: the arrays of the kernels. bulks: sizes of bodies, then of obstacles. joints:
+    those of the scene, in the order of State.broken. joint_arrays: what the kernels need of them, and of pairs.
     """
 
     scene: Scene
@@ -76,6 +77,7 @@ class Model:
     rails: tuple[tuple[int, Floats, Rail], ...]
     handles: dict[tuple[int, str], tuple[Ints, Floats]]
     pins: Springs
+    motions: tuple[PinMotion, ...]
     tables: Tables
     bulks: Bulks
     joints: tuple[Joint, ...]

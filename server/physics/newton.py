@@ -22,7 +22,7 @@ from tussle.server.physics.distance import EDGE_EDGE
 from tussle.server.physics.friction import friction_energy
 from tussle.server.physics.islands import group_by_island, label_islands, second_vertex
 from tussle.server.physics.jit import borrow, inlined, inner, kernel
-from tussle.server.physics.joint_forces import drop_apart, island_joints_energy, joined_groups
+from tussle.server.physics.joint_forces import drop_apart, island_joints_energy, joined_groups, pair_friction
 from tussle.server.physics.kernel_arrays import AFFINE, Islands, Lagged, Pairs, Workspace
 from tussle.server.physics.potential import body_energy, elastic_energy, place_vertices
 from tussle.server.physics.slow_islands import find_direction, stiffen_stalled
@@ -81,7 +81,7 @@ def _pair_stiffness(t, pairs, p, kappa):
 
 
 @inner
-def _lag_contacts(t, pairs, bound, weights, x, params):
+def _lag_contacts(t, joints, pairs, bound, weights, x, params):
     """Return the contacts at x that carry friction in this step, as Lagged."""
     count = 0
     for p in range(pairs.shape[0]):
@@ -99,6 +99,8 @@ def _lag_contacts(t, pairs, bound, weights, x, params):
         groups[n, 0] = t.vertex_group[pairs[p, 1]]
         groups[n, 1] = t.vertex_group[second_vertex(pairs, p)]
         mu = math.sqrt(t.friction[groups[n, 0]] * t.friction[groups[n, 1]])
+        if joints.rubbing.shape[0] > 0:
+            mu = pair_friction(joints, t.friction.shape[0], groups[n, 0], groups[n, 1], mu)
         size, scale = _contact_force(t, pairs, p, x, weights, params.dhat * params.dhat, normals[n])
         force[n] = mu * _pair_stiffness(t, pairs, p, params.kappa) * size * scale
         if force[n] <= 0.0:
@@ -518,7 +520,7 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
             _set_swept_boxes(t, w, done, BOX_MARGIN * params.dhat)
             pairs, bound, weights = _find_candidates(t, joints.apart, w, present, params.dhat)
             if not begun:
-                lag = _lag_contacts(t, pairs, bound, weights, w.x, params)
+                lag = _lag_contacts(t, joints, pairs, bound, weights, w.x, params)
                 joined = lag.groups
                 if joints.links.shape[0] > 0:
                     joined = joined_groups(joints, bodies, lag.groups)

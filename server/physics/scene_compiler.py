@@ -65,7 +65,7 @@ def compile_scene(
             refuse_wide_dhat(part, scene.dhat)
     tables = lay_out(bodies, obstacles, contact_mass=scene.contact_mass)
     joint_arrays, joints = lay_out_joints(tables, bodies, obstacles, scene.joints, scene.pairs)
-    pins, handles = lay_out_springs(bodies, tables.node_start, scene.dt)
+    pins, motions, handles = lay_out_springs(bodies, tables.node_start, scene.dt)
     if grips:
         add_grips(bodies, tables.node_start, handles)
     count = len(bodies)
@@ -105,6 +105,7 @@ def compile_scene(
         rails=tuple((n, p.q, p.body.rail) for n, p in enumerate(bodies) if p.body.rail is not None),
         handles=handles,
         pins=pins,
+        motions=motions,
         tables=tables,
         bulks=measure_bulks([*bodies, *obstacles], tables),
         joints=joints,

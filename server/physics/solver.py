@@ -27,6 +27,7 @@ from tussle.server.physics.joint_forces import (
 from tussle.server.physics.kernel_arrays import AFFINE, Joints, SolverParameters, Springs
 from tussle.server.physics.model import GRAVITY, Model, motion_energies, parking, rail_pose
 from tussle.server.physics.newton import minimise_potential
+from tussle.server.physics.pin_motions import move_pins
 from tussle.server.physics.substeps import count_substeps
 from tussle.server.physics.world_state import Bools, Control, Floats, State, StepReport
 
@@ -126,7 +127,7 @@ def _solve_part(
     params = _parameters(model, h, iterations)
     impulses = np.zeros((bodies + 1, bodies + 1, 3))
     points = np.zeros((bodies + 1, bodies + 1, 3))
-    springs = _collect_springs(model, q, active, control, h)
+    springs = _collect_springs(model, q, active, control, h, time)
     joints = _with_joints(model, state, h) if model.joints else model.joint_arrays
     q_next, iterations, contacts, nearest, converged, energies = minimise_potential(
         model.tables,
@@ -283,16 +284,18 @@ def _apply_velocity_changes(
     return v
 
 
-def _collect_springs(model: Model, q: Floats, active: np.ndarray, control: Control, h: float) -> Springs:
-    """Return the pins and the handles of this tick as springs.
+def _collect_springs(
+    model: Model, q: Floats, active: np.ndarray, control: Control, h: float, time: float
+) -> Springs:
+    """Return the pins and the handles of this tick as springs. time [s]: that of the pins that move.
 
     A handle's spring and damper are one spring: k/2 |m - t|^2 + c/(2h) |m - m_n|^2 is, up to a constant, a spring of
     stiffness k + c/h towards the weighted mean of the target t and the handle's position m_n at the start of the tick.
     """
+    pins = move_pins(model.pins, model.motions, time) if model.motions else model.pins
     targets = [target for target in control.handles if active[target.body]]
     if not targets:
-        return model.pins
-    pins = model.pins
+        return pins
     nodes, weights, points, stiffness = [pins.nodes], [pins.weights], [pins.target], list(pins.stiffness)
     start = list(pins.start)
     for target in targets:

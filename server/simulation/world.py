@@ -170,7 +170,7 @@ class World:
                 active[number] = self.state.active[old]
             else:
                 q[rows] = new._pose(number, body.position, body.rotation)
-        broke = {joint.id for joint, one in zip(self.model.joints, self.state.broken, strict=True) if one}
+        broke = set(self._broken())
         broken = np.array([joint.id in broke for joint in model.joints], dtype=bool)
         return new._at(State(q=q, v=v, active=active, tick=self.state.tick, broken=broken))
 
@@ -215,7 +215,13 @@ class World:
             kinetic=last.kinetic,
             energy=last.kinetic + last.gravity + last.elastic,
             grip=self.grip,
+            broken=self._broken(),
         )
+
+    def _broken(self) -> tuple[str, ...]:
+        """The ids of the joints that are broken."""
+        joints, broken = self.model.joints, self.state.broken
+        return tuple(joints[number].id for number in np.flatnonzero(broken)) if len(broken) else ()
 
     def grip(self, body: int, handle: str) -> Vector:
         """The position of a handle [m]. Raises KeyError if the body has no handle of that name."""

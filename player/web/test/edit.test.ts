@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { AXES, arrayOf, extentOf, freshId, fromAngles, groundedAt, kindsOf, madeBody, madeShape, mirrored, parseNumber, sideOf, stacked, stepAlong, toAngles, topBelow, turned, unit, walls, withKind } from "../src/session/edit";
 import { PRESETS, likeness, presetOf } from "../src/session/materials";
+import { holdVertices, togglePin } from "../src/session/pins";
 import { SHAPES, canScale, meshOfScale, scaled } from "../src/session/shapes";
 import { deltaOf, readBody, readWorld, writeBody, writeWorld } from "../src/wire/scene";
 import type { Body, Vec3 } from "../src/wire/scene";
@@ -93,6 +94,18 @@ describe("places", () => {
     const [copy] = arrayOf([body], 2, "z", 0.5, new Set(["box"]));
     expect(copy).toEqual({ ...body, id: "box-2", position: [1, 2, 3.5] });
     expect(readBody(writeBody(image))).toEqual(image);
+  });
+
+  it("keep pins that move: read, written, mirrored, and beside a pin that holds", () => {
+    const motion = { velocity: [1, 2, 0], until: 2, axis: [0.6, 0.8, 0] };
+    const body = { ...cube("box", [1, 2, 3]), pins: [{ vertices: [0] }, { vertices: [3, 4], motion }] };
+    expect(readBody(writeBody(body))).toEqual(body);
+    expect(mirrored(body, "box-2", "x").pins).toEqual([{ vertices: [0] }, { vertices: [3, 4], motion: { velocity: [-1, 2, 0], until: 2, axis: [0.6, -0.8, 0] } }]);
+    const keys = { keys: [{ time: 1, offset: [1, 0, 0] }, { time: 2 }] };
+    expect(mirrored({ ...body, pins: [{ vertices: [3], motion: keys }] }, "box-2", "x").pins[0]!.motion).toEqual({ axis: [0, -1, 0], keys: [{ time: 1, offset: [-1, 0, 0] }, { time: 2 }] });
+    expect(togglePin(body.pins, 7)).toEqual([{ vertices: [0, 7] }, body.pins[1]]);
+    expect(togglePin(body.pins, 4)).toEqual([{ vertices: [0] }, { vertices: [3], motion }]);
+    expect(holdVertices(body.pins, [3, 5])).toEqual([...body.pins, { vertices: [5] }]);
   });
 
   it("find the highest thing over the same ground", () => {

@@ -36,6 +36,11 @@ class AuthoredBody:
     position: Vector
     radius: float
 
+    @property
+    def prescribed(self) -> bool:
+        """Whether the scene says where the body goes: a rail, or pins that move."""
+        return self.body.kind == "rail" or any(pin.motion is not None for pin in self.body.pins)
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:

@@ -401,6 +401,12 @@ class Sandbox(SlotMode):
             state = msgspec.structs.replace(state, grips=grips)
         if self.made is not None and state.frozen:
             state = msgspec.structs.replace(state, behind=(state.behind or 0) + 1)
+        if self.made is not None and view.broken != before.broken:
+            events += [
+                self.event(state, "joint_broken", {"id": joint.id, "a": joint.a, "b": joint.b})
+                for joint in self.made.scene.joints
+                if joint.id in view.broken and joint.id not in before.broken
+            ]
         half, (low, high) = self.box.side / 2, (self.box.bottom, self.box.height)
         outside = (np.abs(view.positions[:, [0, 2]]) > half).any(axis=1)
         outside |= (view.positions[:, 1] < low) | (view.positions[:, 1] > high)
@@ -422,7 +428,7 @@ class Sandbox(SlotMode):
         events: list[ModeEvent] = []
         positions = view.positions.copy()
         for number, placed in enumerate(state.bodies):
-            moves = self.made is None or bool(placed.body) or self.made.bodies[placed.id].body.kind != "rail"
+            moves = self.made is None or bool(placed.body) or not self.made.bodies[placed.id].prescribed
             ticks = placed.outside + 1 if outside[number] and moves else 0
             if ticks >= limit and not places:  # one per tick, so that two bodies do not get one place
                 joined = self._joined(state, number)

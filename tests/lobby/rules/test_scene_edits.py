@@ -116,3 +116,14 @@ def test_a_mesh_with_another_parameter_is_refused(params: dict[str, Any]) -> Non
     with pytest.raises(LobbyError) as caught:
         write_body("x", None, document={**BOX, "shape": mesh}, meshes={"a" * 64: 40})
     assert (caught.value.reason, caught.value.field) == ("bad_scene", "shape.params")
+
+
+def test_a_bad_motion_of_pins_is_refused() -> None:
+    """An edit checks it as a whole scene does."""
+    motion = {"velocity": [1, 0, 0], "until": 2}
+    good = BOX | {"pins": [{"vertices": [0, 1], "motion": motion}]}
+    assert json.loads(write_body("a", None, document=good).data)["pins"] == good["pins"]
+    for pins in ([{"vertices": [0], "motion": {"until": 0}}], [*good["pins"], {"vertices": [1]}]):
+        with pytest.raises(LobbyError) as caught:
+            write_body("a", None, document=BOX | {"pins": pins})
+        assert caught.value.reason == "bad_scene"

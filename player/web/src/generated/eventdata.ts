@@ -442,6 +442,17 @@ export interface InputRefused {
   message: string;
 }
 
+/** A joint of body `a` with body `b`, or the world if that is None, transmitted more than it holds in this tick. It is gone. */
+export interface JointBroken {
+  tick: number;
+  time_sim: number;
+  round: number;
+  turn: number;
+  id: string;
+  a: string;
+  b: string | null;
+}
+
 /** Every seat is taken. */
 export interface LobbyFilled {
   size: number;
@@ -758,6 +769,7 @@ export interface EventData {
   readonly spawned: BodySpawned;
   readonly removed: BodyRemoved;
   readonly returned: BodyReturned;
+  readonly joint_broken: JointBroken;
   readonly freeze: BoxFrozen;
   readonly gravity: GravitySet;
   readonly mark: HostAction;

@@ -6,6 +6,7 @@ import { SIDES, kindsOf, sideOf, withKind, wrongName } from "../session/edit";
 import type { Side } from "../session/edit";
 import { fromAngles, toAngles } from "../session/edit";
 import { PRESETS, presetOf } from "../session/materials";
+import { holdVertices } from "../session/pins";
 import { MESH_SCALE, SHAPES, meshOfScale, meshScale, shapeName } from "../session/shapes";
 import type { ShapeField } from "../session/shapes";
 import type { ShapeMesh } from "../session/shapestore";
@@ -247,7 +248,7 @@ function PinFields({ bench, body, off }: { bench: Workbench; body: Body; off: bo
         <div class="row wrap">
           <span class="small soft">Hold a side</span>
           {SIDES.map((side) => (
-            <button key={side} class="btn s" disabled={off} onClick={() => set([...body.pins, { vertices: numbersOf(mesh, sideOf(mesh.vertices, side)) }])}>
+            <button key={side} class="btn s" disabled={off} onClick={() => set(holdVertices(body.pins, numbersOf(mesh, sideOf(mesh.vertices, side))))}>
               {side}
             </button>
           ))}

@@ -5,6 +5,7 @@ import type { Body, Quat, Recipe, Vec3, World } from "../wire/scene";
 import { DEFAULT_RAIL } from "../wire/scene";
 import { likeness } from "./materials";
 import type { Preset } from "./materials";
+import { mirroredMotion } from "./pins";
 import { SHAPES } from "./shapes";
 
 export type Axis = "x" | "y" | "z";
@@ -210,6 +211,7 @@ export function mirrored(body: Body, id: string, axis: Axis, at = 0): Body {
     velocity: flip(body.velocity),
     spin: axial(body.spin),
     rail: body.rail ? { ...body.rail, amplitude: flip(body.rail.amplitude), axis: axial(body.rail.axis) } : null,
+    pins: body.pins.map((pin) => (pin.motion ? { ...pin, motion: mirroredMotion(pin.motion, flip, axial) } : pin)),
   };
 }
 

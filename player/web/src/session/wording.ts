@@ -91,6 +91,8 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       return row(`${name(seat)} took ${title(str(d, "id"))} away`);
     case "returned":
       return row(`${title(str(d, "id"))} was off the mat and is back`);
+    case "joint_broken":
+      return row(str(d, "b") ? `The joint of ${title(str(d, "a"))} and ${title(str(d, "b"))} broke` : `The joint of ${title(str(d, "a"))} broke`);
     case "freeze":
       return row(d["frozen"] === true ? "The world is paused" : "The world runs again");
     case "gravity":

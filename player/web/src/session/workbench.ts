@@ -9,6 +9,7 @@ import type { Builder, Change } from "./builder";
 import { AXES, arrayOf, copyOf, extentOf, extentOfAll, freshId, gapOf, groundedAt, madeBody, mirrored, neat3, stacked, stepAlong, times, topBelow, unit, walls, wrongName } from "./edit";
 import type { Axis, Extent } from "./edit";
 import type { Preset } from "./materials";
+import { togglePin } from "./pins";
 import { scaled } from "./shapes";
 import type { ShapeStore } from "./shapestore";
 
@@ -225,9 +226,7 @@ export class Workbench {
         const others = body.handles.filter((one) => one.id !== name);
         return { ...body, handles: others.length < body.handles.length ? others : [...others, { id: name, vertices: [vertex] }] };
       }
-      const held = new Set(body.pins.flatMap((pin) => pin.vertices));
-      if (!held.delete(vertex)) held.add(vertex);
-      return { ...body, pins: held.size ? [{ vertices: [...held].sort((a, b) => a - b) }] : [] };
+      return { ...body, pins: togglePin(body.pins, vertex) };
     });
   }
 

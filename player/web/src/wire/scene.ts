@@ -20,6 +20,8 @@ export interface Recipe {
 
 export interface Pin {
   readonly vertices: readonly number[];
+  /** How the vertices move, as the document has it: absent if they are held. */
+  readonly motion?: Raw;
 }
 
 export interface Handle {
@@ -73,7 +75,7 @@ const BODY = { kind: "affine", position: [0, 0, 0], rotation: [1, 0, 0, 0], velo
 
 export function readBody(raw: Raw): Body {
   const body = { ...BODY, ...raw } as unknown as Body;
-  return { ...body, material: { ...MATERIAL, ...body.material }, rail: body.rail ? { ...DEFAULT_RAIL, ...body.rail } : null, pins: body.pins.map((pin) => ({ vertices: pin.vertices ?? [] })) };
+  return { ...body, material: { ...MATERIAL, ...body.material }, rail: body.rail ? { ...DEFAULT_RAIL, ...body.rail } : null, pins: body.pins.map((pin) => ({ ...pin, vertices: pin.vertices ?? [] })) };
 }
 
 /** `bodies` and `schema` of a whole scene are no part of it. */

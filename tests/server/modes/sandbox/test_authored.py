@@ -12,6 +12,7 @@ import pytest
 from tests.support.paths import BODIES as CATALOGUE
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.joints import Joint
+from tussle.lobby.rules.motions import Motion
 from tussle.lobby.rules.scenes import Body, Handle, Material, Pin, Rail, Recipe, Scene, encode_scene
 from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.server.modes.mode import Seat
@@ -253,3 +254,34 @@ def test_only_a_sandbox_takes_a_scene() -> None:
     plain = SessionSpec("T", "sandbox", made.spec.seats, {}, 5)
     assert b"scene" not in msgspec.msgpack.encode(plain)
     assert b"scene" not in msgspec.json.encode(plain)
+
+
+def test_a_joint_that_breaks_is_an_event() -> None:
+    """Once, in the tick in which it breaks, with the two bodies; also after the world is restored, or goes back."""
+    hung = Body("hung", CUBE, STONE, position=(0.0, 2.0, 0.0))
+    weight = Body("weight", CUBE, STONE, position=(0.0, 1.4, 0.0))
+    joints = (
+        Joint("top", "ball", "hung", (0.0, 2.2, 0.0)),
+        Joint("wire", "ball", "weight", (0.0, 1.7, 0.0), "hung", breaks_at=1.0),
+    )
+    made = Made(msgspec.structs.replace(SCENE, bodies=(FLOOR, hung, weight), joints=joints))
+    there = Simulation.restore(made.spec, made.simulation.checkpoint())
+    first = made.run(1).events
+    found = [(tick, d) for tick, name, d in first if name == "joint_broken"]
+    assert [(tick, d["id"], d["a"], d["b"]) for tick, d in found] == [(1, "wire", "weight", "hung")]
+    assert there.advance([], 1).events == first
+    assert not [name for _, name, _ in made.run(5).events if name == "joint_broken"]
+    assert made.act(0, "undo")[-1][0] == "joint_broken"
+
+
+def test_a_body_that_pins_move_is_not_brought_back() -> None:
+    """It leaves the box of the session as its scene says; its pins would pull it out again at once."""
+    slide = Body("slide", CUBE, STONE, position=(3.9, 0.6, 0.0), velocity=(4.0, 0.0, 0.0))
+    drop = Motion(velocity=(0.0, -60.0, 0.0), until=0.5)
+    pinned = Body("pinned", CUBE, STONE, position=(0.0, 40.0, 9.0), pins=(Pin((0, 1), drop),))
+    made = Made(msgspec.structs.replace(SCENE, bodies=(FLOOR, slide, pinned)))
+    box = made.simulation.mode.box  # type: ignore[attr-defined]
+    object.__setattr__(box, "height", 5.0)  # the scene asked for a box that has room for the motion
+    names = [d["id"] for _ in range(20) for _, name, d in made.run(10).events if name == "returned"]
+    assert "slide" in names
+    assert "pinned" not in names
