@@ -18,7 +18,7 @@ from tussle.lobby.bot_requests import BotRequest, BotsAsked
 from tussle.lobby.lifecycle import HELD, WAITING
 from tussle.lobby.session_scripts import SessionScripts
 
-__all__ = ["ALONE_SKILL", "BotsNeeded", "Filling"]
+__all__ = ["ALONE_SKILL", "PRACTICE_SKILL", "BotsNeeded", "Filling"]
 
 REQUEST_MS = 60_000
 PROCESS_MS = 5_000
@@ -27,6 +27,9 @@ two seconds."""
 
 ALONE_SKILL: Final = "fair"
 """The skill of bots when a request names none."""
+
+PRACTICE_SKILL: Final = "dummy"
+"""The skill of a bot that never moves, to practise against. Sessions with one are not rated."""
 
 OFFERED = 32
 """Most requests that one look returns."""

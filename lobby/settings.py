@@ -23,7 +23,7 @@ __all__ = ["BOT_SKILLS", "TURN_FORM", "Settings", "example", "port_range"]
 
 TURN_FORM = re.compile(r"turns?:([^?:\s]+)(:[0-9]{1,5})?(\?transport=(udp|tcp))?")
 
-BOT_SKILLS = ("random", "novice", "fair", "good", "sharp", "planner", "taught")
+BOT_SKILLS = ("dummy", "random", "novice", "fair", "good", "sharp", "planner", "taught")
 
 
 def setting(

@@ -485,7 +485,7 @@ class BlockingSession(ClosesAtExit):
 
     def fill(self, count: int | None = None, *, skill: str | None = None) -> BotsAsked:
         """Ask for bots in this lobby, as its host: at most ``count``, 0 for no more; without it one for every free
-        seat. skill: random, novice, fair, good, sharp, planner or taught. Raises what ``Client.fill`` raises."""
+        seat. skill: dummy, random, novice, fair, good, sharp, planner or taught. Raises what ``Client.fill`` raises."""
         return self._call(self._client.fill(self.token, count, skill=skill), "bots")
 
     def leave(self) -> None:

@@ -30,7 +30,7 @@ from tussle.server.http.responses import json_response
 
 __all__ = ["BotRoutes", "BotSeatRequest", "BotsRequest", "ServeRequest"]
 
-Skill = Literal["random", "novice", "fair", "good", "sharp", "planner", "taught"]
+Skill = Literal["dummy", "random", "novice", "fair", "good", "sharp", "planner", "taught"]
 Secret = Annotated[str, msgspec.Meta(max_length=200)]
 
 

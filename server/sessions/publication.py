@@ -19,6 +19,7 @@ import msgspec
 import orjson
 
 from tussle.lobby.errors import SolverFailed
+from tussle.lobby.filling import PRACTICE_SKILL
 from tussle.lobby.lifecycle import LifecycleEvent
 from tussle.lobby.runs import Fence, Member, TickEvent
 from tussle.lobby.wire.numbers import as_sent, events_as_sent
@@ -33,7 +34,13 @@ from tussle.server.sessions.recovery import DurableWorld, JournalEntry
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Input
 
-__all__ = ["Publication"]
+__all__ = ["Publication", "is_rated"]
+
+
+def is_rated(mode: str, members: Sequence[Member]) -> bool:
+    """Whether a session changes ratings: one of a rated mode, unless somebody practises against a bot that never
+    moves."""
+    return get_mode(mode).rated and not any(member.skill == PRACTICE_SKILL for member in members)
 
 
 class Publication:
@@ -180,7 +187,7 @@ class Publication:
         if result is None:
             raise SolverFailed("the session is over without a result")
         document = as_sent(msgspec.to_builtins(result, str_keys=True))
-        document["rated"] = get_mode(self._fence.mode).rated
+        document["rated"] = is_rated(self._fence.mode, self._members)
         document["players"] = {str(member.seat): member.player for member in self._members}
         await self._volume.flush()
         fields = {"tick": advance.tick, "round": advance.round, "turn": advance.turn}

@@ -15,7 +15,7 @@ from tussle.server.modes.mode import Action
 
 __all__ = ["SKILLS", "decide"]
 
-SKILLS = {"random": 60.0, "novice": 15.0, "fair": 8.0, "good": 5.0, "sharp": 2.0, "planner": 2.0,
+SKILLS = {"dummy": 0.0, "random": 60.0, "novice": 15.0, "fair": 8.0, "good": 5.0, "sharp": 2.0, "planner": 2.0,
           "taught": 2.0}  # fmt: skip
 """Skill -> sigma of the errors: a twelfth of it in azimuth [degrees] and a quarter of it, in percent, in speed."""
 
@@ -27,10 +27,13 @@ _SPREAD = (0.0, 0.2, 0.4, 0.6, 0.8)  # m from the button, of places to draw to
 
 def decide(brief: Mapping[str, Any], seat: int, skill: str, rng: np.random.Generator) -> Action:
     """Return the action of the bot. It takes out the best stone of a foe if the way to it is free, else draws to the
-    free place nearest to the button, else clears the way at full speed. Raises ValueError for an unknown skill."""
+    free place nearest to the button, else clears the way at full speed. A dummy leaves its stone where it is. Raises
+    ValueError for an unknown skill."""
     name = skill.partition(":")[0]
     if name not in SKILLS:
         raise ValueError(f"no skill is called {skill!r}")
+    if name == "dummy":
+        return Action("launch", {"azimuth": 0.0, "power": 0.0, "spin": 0.0})
     sigma = SKILLS[name]
     rules = brief["rules"]
     x, z, extra = _aim(brief, seat)

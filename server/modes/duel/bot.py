@@ -1,4 +1,4 @@
-"""The bots of the duel: ``random``, ``aimer`` with four skills, ``planner``, and ``taught`` (taught.py).
+"""The bots of the duel: ``dummy``, ``random``, ``aimer`` with four skills, ``planner``, and ``taught`` (taught.py).
 
 They decide from the brief, the public payload of ``turn_started``. The last two also get ``look``, which runs an
 action to rest on a copy of the world. Its budget is a number of calls, so that it decides alike on any machine. A
@@ -31,12 +31,14 @@ _WEAK, _WEAK_NEARER = 40.0, 0.4
 def decide(
     brief: Mapping[str, Any], seat: int, skill: str, look: Look | None, rng: np.random.Generator
 ) -> Action:
-    """Return the action of a bot. skill: "random", a name of SKILLS, "aimer:SIGMA", "planner", "planner:LOOKS"
-    or "taught".
+    """Return the action of a bot. skill: "dummy" (it never moves), "random", a name of SKILLS, "aimer:SIGMA",
+    "planner", "planner:LOOKS" or "taught".
 
     A planner without ``look`` plays as "sharp", "taught" by its policy alone. Raises ValueError for an unknown skill.
     """
     name, _, number = skill.partition(":")
+    if name == "dummy":
+        return _action("launch", 0.0, 0.0, 0.0)
     if name == "random":
         return _random(rng)
     if name == "planner" and look is not None:

@@ -23,7 +23,7 @@ export interface BotSeatRequest {
 /** Bots for the free seats of a lobby. count: at most this many; 0: no more bots; null: one for every free seat. */
 export interface BotsRequest {
   count?: number | null;
-  skill?: "fair" | "good" | "novice" | "planner" | "random" | "sharp" | "taught";
+  skill?: "dummy" | "fair" | "good" | "novice" | "planner" | "random" | "sharp" | "taught";
 }
 
 /** The id of the server to drain. */

@@ -25,7 +25,7 @@ def brief(**changes: Any) -> dict[str, Any]:
     return usual | changes
 
 
-@pytest.mark.parametrize("skill", ["random", *SKILLS, "aimer:0.5", "planner"])
+@pytest.mark.parametrize("skill", ["dummy", "random", *SKILLS, "aimer:0.5", "planner"])
 def test_every_decision_is_legal(skill: str) -> None:
     """Every action of a bot passes the server's check of actions."""
     spec = ActionSpec(0, ACTION_KINDS)
@@ -106,3 +106,10 @@ def test_unknown_skill() -> None:
     """An unknown skill raises an error."""
     with pytest.raises(ValueError, match="grandmaster"):
         Duel.bot(brief(), 0, "grandmaster", None, stream(1, 0, 0))
+
+
+def test_a_dummy_never_moves() -> None:
+    """Its launch has no power, and is an action: a dummy is not given up as one that skips its turns."""
+    action = Duel.bot(brief(), 0, "dummy", None, stream(1, 0, 0))
+    assert action.kind == "launch"
+    assert action.d["power"] == 0.0
