@@ -39,6 +39,8 @@ export interface SessionOptions {
   readonly history?: boolean;
   /** A bad network for this client only, such as "120ms 40ms 3%". */
   readonly network?: string | null;
+  /** The most frames per simulated second that are wanted; all without it. */
+  readonly frameHz?: number;
   /** Have frames over WebRTC where server and client can; true without it. */
   readonly channel?: boolean;
   /** The class of WebSockets; the global one without it. */
@@ -135,6 +137,7 @@ export class Session {
     this.renew = renew;
     this.transcript = new Transcript(seat.ticket, null, options.history ?? false, Peer ? ["webrtc"] : []);
     this.transcript.network = options.network ?? null;
+    this.transcript.frameHz = options.frameHz ?? null;
     this.frames = new FrameChannel(options.channel ?? true, Peer, {
       send: (t, d) => {
         this.transcript.signal(t, d);

@@ -8,6 +8,7 @@ import "./style/admin.css";
 import "./style/replay.css";
 import "./style/editor.css";
 import { render } from "preact";
+import { applySettings } from "./app/settings";
 import { client, route, start, startPage } from "./app/store";
 import { Lobby } from "./screens/lobby";
 import { ReplayScreen } from "./screens/replay";
@@ -26,6 +27,7 @@ function App() {
 }
 
 const page = document.getElementById("app")!;
+applySettings();
 if (pathOf(location.pathname)?.replace(/\/$/, "") === "/admin") {
   startPage();
   void import("./screens/admin").then(({ Admin }) => render(<Admin />, page));

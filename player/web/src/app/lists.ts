@@ -6,11 +6,11 @@ import type { RowsEvent } from "../wire/changes";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { at } from "../wire/place";
-import { api, ended, leaderboard, listed, listedDays, listedMode, me, mineOnly, online, pollRtt, ratedMode, recorded, recordedNext, search, sessions } from "./store";
+import { api, ended, leaderboard, listed, listedDays, listedMode, me, mineOnly, online, ratedMode, recorded, recordedNext, search, sessions } from "./store";
 
 const ENDED_SHOWN = 50;
 const RECORDED_SHOWN = 50;
-const BOARD_MS = 10_000;
+const BOARD_MS = 30_000;
 /** Between the last key of a search and its request. */
 const TYPING_MS = 150;
 /** Before a new stream if the server refused the last one; a stream that was cut off connects again by itself. */
@@ -78,10 +78,9 @@ export function followLists(): () => void {
   };
   const board = async (): Promise<void> => {
     if (document.hidden) return;
-    const [mode, began] = [ratedMode.value, performance.now()];
+    const mode = ratedMode.value;
     try {
       const rows = await api.leaderboard(mode);
-      pollRtt.value = Math.round(performance.now() - began);
       if (mode === ratedMode.value) leaderboard.value = rows;
     } catch {
       // the stream shows whether the server answers

@@ -61,8 +61,10 @@ export function clearFilters(): void {
 export const listed = signal<"all" | "open" | "running" | "ended">("all");
 export const bodies = signal<readonly BodyEntry[]>([]);
 export const leaderboard = signal<readonly LeaderboardRow[] | null>(null);
-/** Round trip of a request, where no session's own is measured [ms]. */
-export const pollRtt = signal<number | null>(null);
+/** Round trip of the lobby page's pings [ms]; a session measures its own. */
+export const lobbyRtt = signal<number | null>(null);
+/** Whether the server does not answer the lobby page's pings, on a connection that is open. */
+export const silent = signal(false);
 
 /** The name in the field: empty for a guest that asked for none and has two words from the server. */
 export const wantedName = signal(me.value && !(me.value.guest && !me.value.name.includes("#")) ? (me.value.name.split("#")[0] ?? "") : "");
@@ -79,6 +81,13 @@ export const SKILLS = [
   { value: "sharp", text: "Sharp" },
   { value: "taught", text: "Taught" },
 ] as const;
+/** Whether the rules of the chosen mode are shown beside it. */
+export const rulesOpen = signal(load<boolean>("tussle.rules") ?? true);
+
+export function openRules(open: boolean): void {
+  rulesOpen.value = open;
+  save("tussle.rules", open);
+}
 /** A new lobby that is not listed: joined by its code only. */
 export const wantedPrivate = signal(false);
 /** The template that a new sandbox begins with, or "" for the default (`ownKey` of an own one); and the catalogue's. */
@@ -95,7 +104,13 @@ export const chosenTheme = signal<"dark" | "light" | null>(load("tussle.theme"))
 export const theme = computed(() => chosenTheme.value ?? (systemDark.value ? "dark" : "light"));
 /** Frames over WebRTC, where a server offers it. */
 export const wantedChannel = signal(load<boolean>("tussle.webrtc") ?? true);
-export const calm = signal(matchMedia("(prefers-reduced-motion: reduce)").matches);
+export type Motion = "system" | "less" | "full";
+export const systemCalm = signal(matchMedia("(prefers-reduced-motion: reduce)").matches);
+export const wantedMotion = signal<Motion>(load<Motion>("tussle.motion") ?? "system");
+/** Whether nothing glides, shakes or flashes. */
+export const calm = computed(() => (wantedMotion.value === "system" ? systemCalm.value : wantedMotion.value === "less"));
+/** Whether the page is hidden. */
+export const hidden = signal(globalThis.document?.hidden ?? false);
 /** The time for texts that count [ms]; set four times a second. */
 export const now = signal(Date.now());
 
@@ -134,8 +149,9 @@ function readRoute(): Route {
 /** Connect the theme, the motion and the clock to the browser. Called once. */
 export function startPage(): void {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => (systemDark.value = event.matches));
-  matchMedia("(prefers-reduced-motion: reduce)").addEventListener("change", (event) => (calm.value = event.matches));
+  matchMedia("(prefers-reduced-motion: reduce)").addEventListener("change", (event) => (systemCalm.value = event.matches));
   setInterval(() => (now.value = Date.now()), 250);
+  document.addEventListener("visibilitychange", () => (hidden.value = document.hidden));
   effect(() => {
     document.documentElement.dataset["theme"] = theme.value;
     document.querySelector('meta[name="theme-color"]')?.setAttribute("content", theme.value === "dark" ? "#0C1413" : "#E4EAE7");
@@ -191,11 +207,6 @@ function forget(): void {
   me.value = null;
   api.token = null;
   save("tussle.me", null);
-}
-
-export function toggleTheme(): void {
-  chosenTheme.value = theme.value === "dark" ? "light" : "dark";
-  save("tussle.theme", chosenTheme.value);
 }
 
 export function go(to: Route): void {
@@ -371,6 +382,25 @@ export function playNow(alone: boolean): Promise<unknown> {
     const ticket = await api.open(wantedMode.value, alone ? 1 : wantedSize.value, false, wantedMode.value === "sandbox" ? beginning() : null, { ready: true, ...(body ? { body } : {}) });
     try {
       if (!alone) await api.bots(ticket.session, wantedSkill.value);
+    } catch (error) {
+      await api.leave(ticket.session);
+      throw error;
+    }
+    await enter(ticket);
+  });
+}
+
+/** A turn of a practice mat [s]: as good as without a clock. */
+const PRACTICE_TURN_S = 3600;
+
+/** Open a mat of one's own, with a dummy that never moves. It is not rated, and nobody else sees it in the list. */
+export function practise(): Promise<unknown> {
+  return exclusive("practise", async () => {
+    await ensureMe();
+    const body = wantedBody.value;
+    const ticket = await api.open(wantedMode.value, 2, true, null, { ready: true, params: { turn_s: PRACTICE_TURN_S }, ...(body ? { body } : {}) });
+    try {
+      await api.bots(ticket.session, "dummy");
     } catch (error) {
       await api.leave(ticket.session);
       throw error;

@@ -2,7 +2,8 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { loggedIn, logIn, logOut, overview, pollOverview, reachable, shownServer } from "../app/operate";
-import { theme, toggleTheme } from "../app/store";
+import { chooseTheme } from "../app/settings";
+import { theme } from "../app/store";
 import { plural } from "../text/format";
 import { Banners } from "../ui/banners";
 import { Icon } from "../ui/parts";
@@ -36,7 +37,7 @@ export function Admin() {
             {plural(seen.session_count, "session")}, {plural(seen.player_count, "player")} on {plural(seen.servers.length, "server")}
           </span>
         )}
-        <button class="btn ghost s sq" aria-label={theme.value === "dark" ? "Light theme" : "Dark theme"} onClick={toggleTheme}>
+        <button class="btn ghost s sq" aria-label={theme.value === "dark" ? "Light theme" : "Dark theme"} onClick={() => chooseTheme(theme.value === "dark" ? "light" : "dark")}>
           <Icon name="sun" />
         </button>
         {loggedIn.value && (

@@ -1,12 +1,12 @@
-// The right column of the lobby: the leaderboard, the lobbies that wait for players, the rules of the chosen mode.
+// The right column of the lobby: the leaderboard, and the lobbies that wait for players.
 
-import { leaderboard, listed, me, ratedMode, search, wantedMode } from "../app/store";
+import { leaderboard, listed, me, ratedMode, search } from "../app/store";
 import { markOfPlayer } from "../stage/palette";
 import { group, plural, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
 import type { SessionView } from "../wire/messages";
 import { boardRows } from "./board";
-import { modeCard, modeName, sessionTitle } from "./modes";
+import { modeName, sessionTitle } from "./modes";
 
 export function Board() {
   const rows = leaderboard.value && boardRows(leaderboard.value, me.value?.player ?? null);
@@ -58,7 +58,7 @@ export function Queue({ waiting }: { waiting: readonly SessionView[] }) {
       <header>
         <h2>Queue</h2>
         <span class="sp" />
-        <span class="data mute">{seats ? `${seats} free` : ""}</span>
+        <span class="data mute">{seats ? `${plural(seats, "seat")} free` : ""}</span>
       </header>
       <ul style={{ paddingBottom: "8px" }}>
         {needing.slice(0, 5).map((one) => (
@@ -69,25 +69,6 @@ export function Queue({ waiting }: { waiting: readonly SessionView[] }) {
         ))}
         {!needing.length && <li class="q mute">Nobody is waiting. The next search opens a lobby.</li>}
       </ul>
-    </section>
-  );
-}
-
-export function Rules() {
-  const { how, rules } = modeCard(wantedMode.value);
-  return (
-    <section class="tile grow" aria-label={how}>
-      <header>
-        <h2>{how}</h2>
-      </header>
-      <ol class="in rules scroll" tabIndex={0}>
-        {rules.map((line, index) => (
-          <li key={line}>
-            <span class="data mute">{index + 1}</span>
-            <span>{line}</span>
-          </li>
-        ))}
-      </ol>
     </section>
   );
 }

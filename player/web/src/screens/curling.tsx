@@ -8,6 +8,7 @@ import { markOfSeat } from "../stage/palette";
 import type { Stage } from "../stage/stage";
 import { AimTile, StageButtons, useAim } from "../ui/aiming";
 import { inWords, ordinal, shortName } from "../text/format";
+import { Hints } from "../ui/hints";
 import { Mark } from "../ui/marks";
 import { Measures } from "../ui/measures";
 import { StageView } from "../ui/stageview";
@@ -45,6 +46,7 @@ export function CurlingScreen({ client, drawer }: { client: SessionClient; drawe
         >
           <StageButtons act={act} />
         </StageView>
+        {seat !== null && <Hints state={state} act={act} />}
         {seat !== null && state.phase !== "over" && <AimTile client={client} state={state} act={act} labels={LABELS} pull="Pull back from your stone and let go" />}
       </div>
       <div class="stack side">

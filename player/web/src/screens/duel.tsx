@@ -6,6 +6,7 @@ import { title } from "../session/wording";
 import { markOfSeat } from "../stage/palette";
 import { AimTile, StageButtons, useAim } from "../ui/aiming";
 import { ordinal, shortName } from "../text/format";
+import { Hints } from "../ui/hints";
 import { Mark } from "../ui/marks";
 import { Measures } from "../ui/measures";
 import { StageView } from "../ui/stageview";
@@ -30,6 +31,7 @@ export function Duel({ client, drawer }: { client: SessionClient; drawer: boolea
         <StageView client={client} label={stageLabel(state, seat)} class={act.yours ? "aiming" : ""} onStage={act.onStage}>
           <StageButtons act={act} />
         </StageView>
+        {seat !== null && <Hints state={state} act={act} />}
         {seat !== null && state.phase !== "over" && <AimTile client={client} state={state} act={act} />}
       </div>
       <div class="stack side">

@@ -2,7 +2,7 @@
 
 import { busy, clearFilters, filtered, hasSeat, join, newFrom, now, open, replay, search, watch } from "../app/store";
 import { markOfSeat } from "../stage/palette";
-import { dayAndTime, group, minutes, shortName } from "../text/format";
+import { dayAndTime, group, minutes, plural, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
 import { Icon } from "../ui/parts";
 import type { SessionView } from "../wire/messages";
@@ -56,7 +56,7 @@ function Row({ view, place }: { view: SessionView; place: number }) {
       ) : view.status === "open" ? (
         <span class="tag open">
           {place > 0 && `#${place} · `}
-          {free === 1 ? "1 seat free" : `${free} free`}
+          {`${plural(free, "seat")} free`}
         </span>
       ) : view.status === "filled" ? (
         <span class="tag pause">Getting ready</span>

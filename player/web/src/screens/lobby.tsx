@@ -2,11 +2,12 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { followLists, showRecorded } from "../app/lists";
-import { busy, ended, find, listed, listedDays, listedMode, mineOnly, open, pollRtt, recorded, recordedNext, search, sessions } from "../app/store";
+import { followPulse } from "../app/pulse";
+import { busy, ended, find, listed, listedDays, listedMode, lobbyRtt, mineOnly, open, recorded, recordedNext, search, sessions } from "../app/store";
 import { plural } from "../text/format";
 import { Bar } from "../ui/bar";
 import { Icon, Rtt, Segmented, useKeys } from "../ui/parts";
-import { Board, Queue, Rules } from "./aside";
+import { Board, Queue } from "./aside";
 import { Group, Nothing } from "./list";
 import { PlayTile } from "./login";
 import { MODES } from "./modes";
@@ -16,6 +17,7 @@ export function Lobby() {
   const searchField = useRef<HTMLInputElement>(null);
   const filter = listed.value;
   useEffect(followLists, []);
+  useEffect(followPulse, []);
   useEffect(() => {
     document.title = "Tussle";
   }, []);
@@ -35,7 +37,7 @@ export function Lobby() {
   return (
     <>
       <Bar>
-        <Rtt ms={pollRtt.value} />
+        <Rtt ms={lobbyRtt.value} />
         <span class="small mute wide">{people + bots ? `${plural(people, "person", "people")} and ${plural(bots, "bot")} in sessions` : ""}</span>
       </Bar>
       <main class="desk lobby" id="main" tabIndex={-1}>
@@ -100,7 +102,6 @@ export function Lobby() {
         <div class="stack side">
           <Board />
           <Queue waiting={waiting} />
-          <Rules />
         </div>
       </main>
       <div class="dock">

@@ -1,7 +1,7 @@
 // The first tile of the lobby: the name and its secret, the mode and the seats, a code.
 
 import { useState } from "preact/hooks";
-import { SKILLS, busy, claim, find, join, logOut, me, open, playNow, templates, wantedMode, wantedName, wantedPrivate, wantedSize, wantedSkill, wantedTemplate } from "../app/store";
+import { SKILLS, busy, claim, find, join, logOut, me, open, playNow, openRules, practise, rulesOpen, templates, wantedMode, wantedName, wantedPrivate, wantedSize, wantedSkill, wantedTemplate } from "../app/store";
 import { ownKey, ownTemplates, removeTemplate } from "../app/templates";
 import { markOfPlayer } from "../stage/palette";
 import { inWords, parseCode, shortName } from "../text/format";
@@ -86,6 +86,7 @@ export function PlayTile() {
             Find me a seat
           </button>
           <PlayNow />
+          <RulesOf mode={wantedMode.value} />
           <div class="sep" />
           <form
             class="col"
@@ -108,11 +109,30 @@ export function PlayTile() {
           </form>
           <span class="sp" />
           <p class="small mute wide">
-            <span class="kbd">/</span> search &ensp;<span class="kbd">N</span> new lobby
+            <span class="kbd">/</span> search &ensp;<span class="kbd">N</span> new lobby &ensp;<span class="kbd">?</span> keys
           </p>
         </div>
       </section>
     </div>
+  );
+}
+
+/** The rules of the mode that is chosen, where it is chosen; as long as they were not read, they are open. */
+function RulesOf({ mode }: { mode: string }) {
+  const { how, rules } = modeCard(mode);
+  if (!rules.length) return null;
+  return (
+    <details class="brief" open={rulesOpen.value} onToggle={(event) => openRules(event.currentTarget.open)} data-test="rules">
+      <summary>{how}</summary>
+      <ol class="rules">
+        {rules.map((line, index) => (
+          <li key={line}>
+            <span class="data mute">{index + 1}</span>
+            <span>{line}</span>
+          </li>
+        ))}
+      </ol>
+    </details>
   );
 }
 
@@ -125,6 +145,11 @@ function PlayNow() {
         {card.alone ? "Start alone now" : "Play now against bots"}
       </button>
       {!card.alone && <Segmented tight label="How bots play" value={wantedSkill.value} options={SKILLS} onChoose={(skill) => (wantedSkill.value = skill)} />}
+      {card.practice && (
+        <button class="btn" onClick={() => void practise()} aria-busy={busy.value === "practise"} data-test="practise">
+          Practise against a dummy
+        </button>
+      )}
     </div>
   );
 }

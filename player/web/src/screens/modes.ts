@@ -20,6 +20,8 @@ interface ModeCard {
   /** Whether it is for one as well: there are no opponents. */
   readonly alone: boolean;
   readonly rules: readonly string[];
+  /** Whether one can practise it against a dummy. */
+  readonly practice: boolean;
   /** Facts for the waiting lobby, beside the parameters that the host chose. */
   readonly facts: readonly (readonly [string, string])[];
 }
@@ -35,6 +37,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     bodies: true,
     builds: false,
     alone: false,
+    practice: true,
     rules: [
       "Pull back from your body and let go: it flies the other way.",
       "A blow does damage by its impulse, in N·s. The side with the eyes is soft.",
@@ -57,6 +60,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     bodies: false,
     builds: false,
     alone: false,
+    practice: true,
     rules: [
       "Pull back from your stone and let go: it slides down the sheet.",
       "A stone that rests short of the first metre, or goes over the edge, is lost.",
@@ -80,6 +84,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     bodies: false,
     builds: true,
     alone: true,
+    practice: false,
     rules: [
       "Take any body by the point you touch, and pull.",
       "One player at a time holds a point; several may hold one body.",
@@ -102,6 +107,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     bodies: false,
     builds: false,
     alone: true,
+    practice: false,
     rules: [
       "A mass on a spring with a damper: start it where you like.",
       "One solver steps the velocity, the other the position, over two streams.",
@@ -116,7 +122,7 @@ export const MODES: readonly { readonly id: string; readonly name: string }[] = 
 /** The card of a mode. A mode that this client does not know gets an empty one. */
 export function modeCard(mode: string): ModeCard {
   // Whether an own mode of the server builds its scene, the server says.
-  return CARDS[mode] ?? { ...CARDS["duel"]!, builds: true, name: mode, how: "", short: mode, rules: [], facts: [] };
+  return CARDS[mode] ?? { ...CARDS["duel"]!, builds: true, name: mode, how: "", short: mode, rules: [], facts: [], practice: false };
 }
 
 export function modeName(mode: string): string {

@@ -1,10 +1,11 @@
 // The live preview in the lobby: one running duel, watched by a connection of its own.
 
-import { useEffect, useState } from "preact/hooks";
-import { api, me, watch } from "../app/store";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { api, hidden, me, now, watch } from "../app/store";
 import { SessionClient } from "../session/client";
 import { shortName } from "../text/format";
-import { Icon } from "../ui/parts";
+import { Icon, useMatch } from "../ui/parts";
+import { exposePreview } from "../ui/probe";
 import { StageView } from "../ui/stageview";
 import type { SessionView } from "../wire/messages";
 import { sessionTitle } from "./modes";
@@ -12,35 +13,88 @@ import { sessionTitle } from "./modes";
 /** How long after a failed attempt the next session is tried [ms]. */
 const RETRY_MS = 3000;
 
-/** The newest running duel, live. Nothing in a narrow window, before the first login, or while no duel runs. */
-export function Preview({ running }: { running: readonly SessionView[] }) {
-  const [watched, setWatched] = useState<string | null>(null);
+/** How long the end of a watched session stays in the picture before the next one [ms], and how long after the last sign
+ * of a person the preview watches no other [ms]. */
+const END_MS = 12_000;
+const AWAY_MS = 60_000;
+/** Frames of the preview per simulated second: half of what a match has. */
+const FRAME_HZ = 15;
+/** How long a session may take to show its bodies before the next one is tried [ms]. */
+const SHOW_MS = 8000;
+
+/** A watched session, once it has bodies and a frame: until then the one before stays in the picture. */
+function useWatched(watched: string | null, giveUp: () => void): SessionClient | null {
   const [shown, setShown] = useState<SessionClient | null>(null);
-  const wide = matchMedia("(min-width: 761px)").matches;
-  const candidate = running.find((one) => one.status === "running" && one.mode === "duel")?.session ?? null;
-  const over = !running.some((one) => one.session === watched);
-  const loggedIn = me.value !== null;
   useEffect(() => {
-    if (wide && loggedIn && candidate && over) setWatched(candidate);
-  }, [wide, loggedIn, candidate, over, watched]);
-  useEffect(() => {
-    if (watched === null) return;
+    if (watched === null) {
+      setShown(null);
+      return;
+    }
     let stopped = false;
-    let timer = 0;
+    let timer = window.setTimeout(giveUp, SHOW_MS);
+    let made: SessionClient | null = null;
+    let taken = false;
+    const look = (): void => {
+      const timeline = made!.timeline.peek();
+      if (made!.topology.peek() && timeline?.newest) {
+        clearTimeout(timer);
+        taken = true;
+        setShown(made);
+      } else frame = requestAnimationFrame(look);
+    };
+    let frame = 0;
     api.observe(watched).then(
       (ticket) => {
-        if (!stopped) setShown(new SessionClient(ticket));
+        if (stopped) return;
+        made = new SessionClient(ticket, false, false, null, FRAME_HZ);
+        look();
       },
       () => {
-        timer = window.setTimeout(() => setWatched(null), RETRY_MS);
+        clearTimeout(timer);
+        if (!stopped) timer = window.setTimeout(giveUp, RETRY_MS);
       },
     );
     return () => {
       stopped = true;
       clearTimeout(timer);
+      cancelAnimationFrame(frame);
+      if (!taken) made?.dispose();
     };
   }, [watched]);
   useEffect(() => () => shown?.dispose(), [shown]);
+  return shown;
+}
+
+/** Whether a pointer or a key moved within that time, or the page was just opened. */
+function useSomebody(within: number): boolean {
+  const [seen, setSeen] = useState(Date.now);
+  useEffect(() => {
+    const look = (): void => setSeen((last) => (Date.now() - last > 1000 ? Date.now() : last));
+    const stop = new AbortController();
+    for (const name of ["pointermove", "pointerdown", "keydown", "wheel", "focus"]) addEventListener(name, look, { signal: stop.signal, passive: true });
+    return () => stop.abort();
+  }, []);
+  return now.value - seen < within;
+}
+
+/** The newest running duel, live. Nothing in a narrow window, while the page is hidden, before the first login, or while
+ * no duel runs. */
+export function Preview({ running }: { running: readonly SessionView[] }) {
+  const [watched, setWatched] = useState<string | null>(null);
+  const wide = useMatch("(min-width: 761px)");
+  const asleep = hidden.value;
+  const candidate = running.find((one) => one.status === "running" && one.mode === "duel")?.session ?? null;
+  const over = !running.some((one) => one.session === watched);
+  const loggedIn = me.value !== null;
+  const here = useSomebody(AWAY_MS);
+  const endedAt = useRef(0);
+  if (over !== (endedAt.current > 0)) endedAt.current = over ? Date.now() : 0;
+  const rested = watched === null || now.value - endedAt.current > END_MS;
+  useEffect(() => {
+    if (!wide || asleep) setWatched(null);
+    else if (loggedIn && here && candidate && over && rested) setWatched(candidate);
+  }, [wide, asleep, loggedIn, here, candidate, over, rested, watched]);
+  const shown = useWatched(watched, () => setWatched(null));
   if (!shown || !wide) return null;
   const state = shown.state.value;
   const names = state.seats.map((seat) => shortName(seat.name));
@@ -48,7 +102,7 @@ export function Preview({ running }: { running: readonly SessionView[] }) {
   return (
     <section class="tile" aria-label="Live" style={{ flex: "none" }}>
       <div class="feat">
-        <StageView client={shown} still label={`The mat of ${sessionTitle(state)}`} />
+        <StageView client={shown} still onStage={exposePreview} label={`The mat of ${sessionTitle(state)}`} />
       </div>
       <div class="row lab">
         <span class={state.phase === "over" ? "tag end" : "tag run"}>{state.phase === "over" ? "Just ended" : "Live"}</span>

@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, busy, client, ensureMe, fork, go, join, newFrom, replay as show } from "../app/store";
+import { wantedTier } from "../app/settings";
 import { treeRows } from "../replay/forktree";
 import { Replay } from "../replay/replay";
 import { DEFAULT_VIEW, Room } from "../replay/room";
@@ -14,7 +15,6 @@ import { CurveRows } from "../ui/curves";
 import { Icon, Rtt, useKeys } from "../ui/parts";
 import { ReplayStage } from "../ui/replaystage";
 import type { Looks } from "../ui/replaystage";
-import { tierWanted } from "../ui/stageview";
 import { Bookmarks, Members, PresenterRow, RoomChat, Views } from "../ui/replayroom";
 import { Timeline, Transport } from "../ui/timeline";
 import { Refused } from "../wire/calls";
@@ -36,7 +36,7 @@ export function ReplayScreen({ token }: { token: string }) {
   const replay = useMemo(() => new Replay(token, api, momentInAddress()), [token]);
   const [room, setRoom] = useState<Room | null>(null);
   useEffect(() => {
-    Stage.preload(tierWanted());
+    Stage.preload(wantedTier.peek());
     void replay.open();
     let stopped = false;
     void ensureMe().then(

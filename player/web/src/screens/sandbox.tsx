@@ -92,7 +92,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
             </>
           )}
         </section>
-        <StageView client={client} label={`The sandbox. ${box.bodies.length} bodies, ${box.leases.length} held.`} onStage={onStage}>
+        <StageView client={client} flat={false} label={`The sandbox. ${box.bodies.length} bodies, ${box.leases.length} held.`} onStage={onStage}>
           <div class="corner">
             <button class="btn s sq" aria-label="Default camera" onClick={() => stage.current?.home()}>
               <Icon name="home" />

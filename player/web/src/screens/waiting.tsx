@@ -12,7 +12,8 @@ import { title } from "../session/wording";
 import { PLAYER_COLOURS, markOfSeat } from "../stage/palette";
 import { CopyLink, linkToLobby, showLobbyLink } from "../ui/copylink";
 import { secondsLeft } from "../ui/countdown";
-import { inWords, minutes, shortName } from "../text/format";
+import { inWords, minutes, plural, shortName } from "../text/format";
+import { measured } from "../text/units";
 import { Mark } from "../ui/marks";
 import { Ruler } from "../ui/parts";
 import { Sketch } from "../ui/sketch";
@@ -72,7 +73,7 @@ function Lobby({ client, drawer }: { client: SessionClient; drawer: boolean }) {
       <div class="stack seats">
         <section class="tile" aria-label="Seats">
           <header>
-            <h1>{state.size || "…"} seats</h1>
+            <h1>{state.size ? plural(state.size, "seat") : "… seats"}</h1>
             <span class="sp" />
             <span class="small mute">{ready} ready</span>
           </header>
@@ -239,8 +240,8 @@ function Bodies({ client, mine, seats }: { client: SessionClient; mine: Seat | n
 
 function BodyCard({ body, image, most, chosen, others, disabled, onChoose }: { body: BodyEntry; image: string | null; most: { mass: number; speed: number; health: number }; chosen: boolean; others: readonly Seat[]; disabled: boolean; onChoose: (body: string) => void }) {
   const facts: [string, string, number][] = [
-    ["mass", `${body.computed.mass.toFixed(1)} kg`, body.computed.mass / most.mass],
-    ["speed", `${body.speed.toFixed(1)} m/s`, body.speed / most.speed],
+    ["mass", measured("mass", body.computed.mass), body.computed.mass / most.mass],
+    ["speed", measured("speed", body.speed), body.speed / most.speed],
     ["health", String(body.health), body.health / most.health],
   ];
   return (

@@ -97,13 +97,13 @@ export class SessionClient {
   private smallest = Infinity;
 
   /** history: also ask for the events before the join. channel: have frames over WebRTC where the server offers it.
-   * network: a bad network for this page, or null. */
-  constructor(ticket: Join, history = true, channel = true, network: string | null = null) {
+   * network: a bad network for this page, or null. frameHz: the most frames per simulated second; null: all. */
+  constructor(ticket: Join, history = true, channel = true, network: string | null = null, frameHz: number | null = null) {
     this.token = ticket.session;
     this.role = ticket.role;
     this.waitingHistory = history;
     const here = new URL(at("/ws"), location.href).href;
-    this.session = new Session(ticket, here, () => this.onTicket(), { history, channel, network });
+    this.session = new Session(ticket, here, () => this.onTicket(), { history, channel, network, ...(frameHz === null ? {} : { frameHz }) });
     this.way = signal(this.session.way);
     this.listen(this.session);
   }

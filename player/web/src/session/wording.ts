@@ -2,6 +2,7 @@
 
 import type { Event } from "../wire/messages";
 import { fixed, group, ordinal, shortName } from "../text/format";
+import { measured } from "../text/units";
 import { num, readBlow, readResult, str } from "./events";
 import { ownerOf } from "./curling";
 import type { LogRow, SessionState } from "./state";
@@ -40,7 +41,7 @@ export function describe(state: SessionState, event: Event): LogRow | null {
     case "turn_started":
       return row(`${name(seat)}’s turn`, true, seat);
     case "action":
-      if (state.mode === "curling") return row(str(d, "kind") === "skip" ? `${name(seat)} skipped a stone` : `${name(seat)} slid a stone, ${fixed(num(d, "power") * num(state.brief?.rules ?? {}, "speed"), 1)} m/s`);
+      if (state.mode === "curling") return row(str(d, "kind") === "skip" ? `${name(seat)} skipped a stone` : `${name(seat)} slid a stone, ${measured("speed", num(d, "power") * num(state.brief?.rules ?? {}, "speed"))}`);
       return row(action(str(d, "kind"), name(seat), body(seat), num(d, "impulse_Ns"), speed(state, seat, num(d, "impulse_Ns"))));
     case "blow": {
       const blow = readBlow(d, event.tick);
@@ -48,7 +49,7 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       if (state.mode === "curling") {
         const [a, b] = [ownerOf(state.curling, blow.a), ownerOf(state.curling, blow.b)];
         const whose = a === b ? `Two stones of ${name(a)} touched, ` : `A stone of ${name(a)} touched one of ${name(b)}, `;
-        return { v: event.v, tick: blow.tick, turn: false, seat: null, parts: [{ text: whose, strong: false }, { text: `${fixed(blow.impulse, 1)} N·s`, strong: true }] };
+        return { v: event.v, tick: blow.tick, turn: false, seat: null, parts: [{ text: whose, strong: false }, { text: measured("impulse", blow.impulse), strong: true }] };
       }
       const [first, second] = state.turnSeat === blow.b ? [blow.b, blow.a] : [blow.a, blow.b];
       const damage = (who: number) => (who === blow.a ? blow.damageA : blow.damageB);
@@ -60,7 +61,7 @@ export function describe(state: SessionState, event: Event): LogRow | null {
         seat: null,
         parts: [
           { text: `${name(first)} touched ${name(second)}, `, strong: false },
-          { text: `${fixed(blow.impulse, 1)} N·s`, strong: true },
+          { text: measured("impulse", blow.impulse), strong: true },
           { text: losses.length ? `. ${losses.join(", ")}` : "", strong: false },
         ],
       };
@@ -121,9 +122,10 @@ export function describe(state: SessionState, event: Event): LogRow | null {
 }
 
 function action(kind: string, name: string, body: string, impulse: number, speed: number | null): string {
-  const pace = speed === null ? `${fixed(impulse, 1)} N·s` : `${fixed(speed, 1)} m/s`;
+  const pace = speed === null ? measured("impulse", impulse) : measured("speed", speed);
   switch (kind) {
     case "launch":
+      if (impulse === 0) return `${name} stayed where ${body} is`;
       return `${name} launched ${body}, ${pace}`;
     case "spin":
       return `${name} spun ${body}, ${pace}`;

@@ -7,6 +7,7 @@ import type { CameraView } from "./view";
 
 const LENS = 28;
 const PITCH = (44 * Math.PI) / 180;
+const FLAT_PITCH = 0.55;
 const AIR = 1.04;
 /** Half of the most that the home view shows [m]. */
 const FRAMED = 2.3;
@@ -35,11 +36,11 @@ export class Camera {
   /** The pose that the camera glides to. */
   private destination: Pose | null = null;
   private moved = false;
-  private readonly close: boolean;
+  private readonly flat: boolean;
 
-  /** close: a still picture that may cut the mat off; else the whole mat is in view. */
-  constructor(close = false) {
-    this.close = close;
+  /** flat: from a lower place, for a picture that is wide and not high. The whole mat is in view either way. */
+  constructor(flat = false) {
+    this.flat = flat;
   }
 
   setAspect(aspect: number): void {
@@ -150,17 +151,13 @@ export class Camera {
   /** The pose that has all corners in view; a long mat lies across, or along where that shows it much larger. */
   private framed(): Pose {
     const across = this.fit(0);
-    if (this.close) {
-      across.distance *= 0.7;
-      across.target.z -= 0.42;
-      return across;
-    }
+    if (this.flat) return across;
     const along = this.fit(-Math.PI / 2);
     return along.distance < ALONG * across.distance ? along : across;
   }
 
   private fit(yaw: number): Pose {
-    const pitch = this.close ? 0.55 : PITCH;
+    const pitch = this.flat ? FLAT_PITCH : PITCH;
     const points = this.corners.length ? this.corners : ([[-1, -1], [1, 1], [-1, 1], [1, -1]] as Point[]);
     const middle = middleOf(points);
     const target = new THREE.Vector3(middle.x, 0, middle.z);

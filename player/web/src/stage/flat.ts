@@ -1,35 +1,46 @@
-// The stage without WebGL (tier D): the mat from above as SVG, bodies as their outlines, with the same aim.
+// The stage in two dimensions (tier D): the mat from above on a 2D canvas, bodies as their outlines, with the same aim.
+// It needs no WebGL, and it is quick where there is no graphics card: the browser then draws it on the CPU at once.
 
 import type { Topology, TopologyBody } from "../wire/frames";
-import { arenaOf, middleOf, outlineOf } from "./outline";
+import { drawsInSoftware } from "./browser";
+import { arenaOf, hull, middleOf, outlineOf } from "./outline";
 import type { Point } from "./outline";
-import { PROP, SIGNAL, WORLD } from "./palette";
+import { INK, PROP, SIGNAL, WORLD } from "./palette";
 import type { AimPicture, House, Poses, ScreenPoint, View } from "./view";
 
-const NS = "http://www.w3.org/2000/svg";
+const WALL = "#6E807A";
 
-function make<K extends keyof SVGElementTagNameMap>(name: K, attributes: Record<string, string>, parent?: Element): SVGElementTagNameMap[K] {
-  const element = document.createElementNS(NS, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  parent?.append(element);
-  return element;
+interface FlatBody {
+  readonly body: TopologyBody;
+  /** Where its eyes are, in its own coordinates [m]; none of a body without a seat. */
+  readonly eyes: readonly (readonly [number, number, number])[];
+  readonly eye: number;
+  colour: string;
+  /** Its outline over ground; empty: it is not shown. */
+  outline: readonly Point[];
+  seen: readonly Point[];
 }
 
 export class FlatView implements View {
-  readonly element = make("svg", { "aria-hidden": "true", class: "flat" });
-  private readonly mat = make("g", {}, this.element);
-  private readonly shapes = make("g", {}, this.element);
-  private readonly arrow = make("g", { fill: "none", stroke: SIGNAL, "stroke-width": "0.05", "stroke-linecap": "round" }, this.element);
-  private readonly ring = make("circle", { fill: "none", stroke: SIGNAL, "stroke-width": "0.02" }, this.element);
-  private static made = 0;
-  private readonly clip = `mat-${++FlatView.made}`;
-  private bodies: { body: TopologyBody; path: SVGPathElement; points: number[] }[] = [];
+  readonly element = document.createElement("canvas");
+  private readonly context: CanvasRenderingContext2D;
+  private bodies: FlatBody[] = [];
+  private walls: readonly (readonly Point[])[] = [];
   private outline: readonly Point[] = [];
+  private chosen: readonly number[] = [];
   private theme: "dark" | "light" = "dark";
   private size = { width: 1, height: 1 };
+  private ratio = 1;
   private scale = 100;
   private house: House | null = null;
   private middle = { x: 0, z: 0 };
+  private aim: AimPicture | null = null;
+  private ring: Point | null = null;
+
+  constructor() {
+    this.element.className = "flat";
+    this.context = this.element.getContext("2d", { willReadFrequently: drawsInSoftware() })!;
+  }
 
   corners(): readonly Point[] {
     return this.outline;
@@ -38,57 +49,21 @@ export class FlatView implements View {
   setTopology(topology: Topology): void {
     const arena = arenaOf(topology.bodies);
     this.outline = arena ? outlineOf(arena).corners : [];
-    this.shapes.replaceChildren();
-    for (const body of topology.bodies) {
-      if (body.kind === "static" && body !== arena) make("path", { d: `M${hullPath(groundPoints(body))}Z`, fill: "#6E807A", stroke: "#12211D", "stroke-width": "0.02" }, this.shapes);
-    }
-    this.bodies = topology.bodies
-      .filter((body) => body.kind !== "static")
-      .map((body) => ({ body, points: [...body.vertices], path: make("path", { fill: PROP, stroke: "#12211D", "stroke-width": "0.02", "stroke-linejoin": "round" }, this.shapes) }));
-    this.drawMat();
+    this.walls = topology.bodies.filter((body) => body.kind === "static" && body !== arena).map((body) => hull(pairs(body.vertices)));
+    this.bodies = topology.bodies.filter((body) => body.kind !== "static").map((body) => ({ body, ...eyesOf(body), colour: PROP, outline: [], seen: [] }));
     this.resize(this.size.width, this.size.height);
-  }
-
-  private drawMat(): void {
-    const world = WORLD[this.theme];
-    this.mat.replaceChildren();
-    if (!this.outline.length) return;
-    make("path", { d: `M${this.outline.map((point) => point.join(" ")).join("L")}Z`, fill: world.mat, stroke: world.edge, "stroke-width": "0.05" }, this.mat);
-    const house = this.house;
-    if (house) {
-      [...house.rings].reverse().forEach((radius, i) => {
-        make("circle", { cx: String(house.x), cy: "0", r: String(radius), fill: i % 2 ? world.mat : world.rule, "fill-opacity": i % 2 ? "1" : "0.4", stroke: world.rule, "stroke-width": "0.012" }, this.mat);
-      });
-      make("path", { d: `M0 0H${house.x}M0 -0.8V0.8`, stroke: world.rule, "stroke-width": "0.014", opacity: "0.5", fill: "none" }, this.mat);
-      return;
-    }
-    make("path", { d: this.grid(), stroke: world.rule, "stroke-width": "0.008", opacity: "0.3", fill: "none", "clip-path": `url(#${this.clip})` }, this.mat);
-    make("path", { d: `M${this.outline.map((point) => point.join(" ")).join("L")}Z` }, make("clipPath", { id: this.clip }, this.mat));
-  }
-
-  /** Lines half a metre apart over the whole mat, one metre on a large one. */
-  private grid(): string {
-    const [xs, zs] = [this.outline.map(([x]) => x), this.outline.map(([, z]) => z)];
-    const [west, east, north, south] = [Math.min(...xs), Math.max(...xs), Math.min(...zs), Math.max(...zs)];
-    const step = Math.max(east - west, south - north) > 6 ? 1 : 0.5;
-    const lines: string[] = [];
-    for (let i = Math.ceil(west / step); i * step < east; i++) lines.push(`M${i * step} ${north}V${south}`);
-    for (let i = Math.ceil(north / step); i * step < south; i++) lines.push(`M${west} ${i * step}H${east}`);
-    return lines.join("");
   }
 
   setHouse(house: House | null): void {
     this.house = house;
-    if (this.outline.length) this.drawMat();
   }
 
   setColours(colours: readonly (string | null)[]): void {
-    this.bodies.forEach(({ path }, i) => path.setAttribute("fill", colours[i] ?? PROP));
+    this.bodies.forEach((one, i) => (one.colour = colours[i] ?? PROP));
   }
 
   setTheme(theme: "dark" | "light"): void {
     this.theme = theme;
-    if (this.outline.length) this.drawMat();
   }
 
   setWireframe(): void {
@@ -96,16 +71,13 @@ export class FlatView implements View {
   }
 
   setChosen(bodies: readonly number[]): void {
-    this.bodies.forEach(({ path }, i) => {
-      path.setAttribute("stroke", bodies.includes(i) ? SIGNAL : "#12211D");
-      path.setAttribute("stroke-width", bodies.includes(i) ? "0.04" : "0.02");
-    });
+    this.chosen = bodies;
   }
 
   bodyAt(px: number, py: number): number | null {
     const [x, z] = this.ground(px, py);
     // The last one is drawn on top.
-    for (let i = this.bodies.length - 1; i >= 0; i--) if (this.bodies[i]!.path.isPointInFill(new DOMPoint(x, z))) return i;
+    for (let i = this.bodies.length - 1; i >= 0; i--) if (isInside(this.bodies[i]!.outline, x, z)) return i;
     return null;
   }
 
@@ -113,52 +85,160 @@ export class FlatView implements View {
     return null;
   }
 
-  elastic(): void {
-    // elastic bodies are drawn by no mode that this view serves
+  elastic(a: Float32Array, b: Float32Array, t: number, active: readonly boolean[]): void {
+    let at = 0;
+    this.bodies.forEach((one, i) => {
+      const count = one.body.kind === "elastic" ? one.body.vertices.length / 3 : 4;
+      if (one.body.kind === "elastic") {
+        const points: Point[] = [];
+        for (let k = 3 * at; k < 3 * (at + count) && active[i]; k += 3) points.push([a[k]! + (b[k]! - a[k]!) * t, a[k + 2]! + (b[k + 2]! - a[k + 2]!) * t]);
+        one.outline = points.length ? hull(points) : [];
+      }
+      at += count;
+    });
   }
 
   update(poses: Poses, aim: AimPicture | null, ring: number | null): void {
-    this.bodies.forEach(({ path, points }, i) => {
+    this.bodies.forEach((one, i) => {
+      if (one.body.kind === "elastic") return;
       const at = 12 * i;
       const shown = (poses.active[i] ?? false) && at + 12 <= poses.rows.length;
-      path.setAttribute("visibility", shown ? "visible" : "hidden");
+      one.outline = [];
+      one.seen = [];
       if (!shown) return;
       const r = poses.rows;
+      const place = (x: number, y: number, z: number): Point => [r[at]! + x * r[at + 3]! + y * r[at + 6]! + z * r[at + 9]!, r[at + 2]! + x * r[at + 5]! + y * r[at + 8]! + z * r[at + 11]!];
       const flat: Point[] = [];
-      for (let k = 0; k < points.length; k += 3) {
-        const [x, y, z] = [points[k]!, points[k + 1]!, points[k + 2]!];
-        flat.push([
-          r[at]! + x * r[at + 3]! + y * r[at + 6]! + z * r[at + 9]!,
-          r[at + 2]! + x * r[at + 5]! + y * r[at + 8]! + z * r[at + 11]!,
-        ]);
-      }
-      path.setAttribute("d", `M${hullPath(flat)}Z`);
+      const { vertices } = one.body;
+      for (let k = 0; k < vertices.length; k += 3) flat.push(place(vertices[k]!, vertices[k + 1]!, vertices[k + 2]!));
+      one.outline = hull(flat);
+      one.seen = one.eyes.map(([x, y, z]) => place(x, y, z));
     });
-    this.arrow.replaceChildren();
-    if (aim) {
-      const [dx, dz] = [Math.cos(aim.azimuth), Math.sin(aim.azimuth)];
-      const [x, z] = [aim.x + dx * aim.length, aim.z + dz * aim.length];
-      make("path", { d: `M${aim.x} ${aim.z}L${x} ${z}M${x - 0.12 * dx + 0.08 * dz} ${z - 0.12 * dz - 0.08 * dx}L${x} ${z}L${x - 0.12 * dx - 0.08 * dz} ${z - 0.12 * dz + 0.08 * dx}` }, this.arrow);
-    }
-    this.ring.setAttribute("visibility", ring !== null && poses.active[ring] ? "visible" : "hidden");
-    if (ring !== null) {
-      this.ring.setAttribute("cx", String(poses.rows[12 * ring]));
-      this.ring.setAttribute("cy", String(poses.rows[12 * ring + 2]));
-      this.ring.setAttribute("r", "0.4");
-    }
+    this.aim = aim;
+    this.ring = ring !== null && poses.active[ring] ? [poses.rows[12 * ring]!, poses.rows[12 * ring + 2]!] : null;
   }
 
   render(): boolean {
+    const g = this.context;
+    const k = this.scale * this.ratio;
+    g.setTransform(1, 0, 0, 1, 0, 0);
+    g.clearRect(0, 0, this.element.width, this.element.height);
+    g.setTransform(k, 0, 0, k, this.element.width / 2 - this.middle.x * k, this.element.height / 2 - this.middle.z * k);
+    g.lineJoin = "round";
+    g.lineCap = "round";
+    this.drawMat(g);
+    for (const wall of this.walls) this.fill(wall, WALL, INK, 0.02);
+    this.bodies.forEach((one, i) => {
+      if (!one.outline.length) return;
+      const marked = this.chosen.includes(i);
+      this.fill(one.outline, one.colour, marked ? SIGNAL : INK, marked ? 0.04 : 0.02);
+      for (const [x, z] of one.seen) {
+        this.dot(x, z, one.eye, "#FFFFFF");
+        this.dot(x, z, one.eye * 0.55, INK);
+      }
+    });
+    this.drawAim(g);
     return false;
+  }
+
+  private drawMat(g: CanvasRenderingContext2D): void {
+    if (!this.outline.length) return;
+    const world = WORLD[this.theme];
+    this.fill(this.outline, world.mat, world.edge, 0.05);
+    g.strokeStyle = g.fillStyle = world.rule;
+    const house = this.house;
+    if (house) {
+      [...house.rings].reverse().forEach((radius, i) => {
+        g.beginPath();
+        g.arc(house.x, 0, radius, 0, 2 * Math.PI);
+        g.globalAlpha = i % 2 ? 1 : 0.4;
+        g.fillStyle = i % 2 ? world.mat : world.rule;
+        g.fill();
+        g.globalAlpha = 1;
+        g.lineWidth = 0.012;
+        g.stroke();
+      });
+      g.globalAlpha = 0.5;
+      g.lineWidth = 0.014;
+      this.lines([[0, 0, house.x, 0], [0, -0.8, 0, 0.8]]);
+    } else {
+      g.save();
+      this.trace(this.outline);
+      g.clip();
+      g.globalAlpha = 0.3;
+      g.lineWidth = 0.008;
+      this.lines(this.grid());
+      g.restore();
+    }
+    g.globalAlpha = 1;
+  }
+
+  private drawAim(g: CanvasRenderingContext2D): void {
+    if (this.ring) {
+      g.beginPath();
+      g.arc(...this.ring, 0.4, 0, 2 * Math.PI);
+      g.strokeStyle = SIGNAL;
+      g.lineWidth = 0.03;
+      g.stroke();
+    }
+    const aim = this.aim;
+    if (!aim) return;
+    const [dx, dz] = [Math.cos(aim.azimuth), Math.sin(aim.azimuth)];
+    const [x, z] = [aim.x + dx * aim.length, aim.z + dz * aim.length];
+    g.strokeStyle = SIGNAL;
+    g.lineWidth = 0.05;
+    this.lines([[aim.x, aim.z, x, z], [x - 0.12 * dx + 0.08 * dz, z - 0.12 * dz - 0.08 * dx, x, z], [x - 0.12 * dx - 0.08 * dz, z - 0.12 * dz + 0.08 * dx, x, z]]);
+  }
+
+  private trace(points: readonly Point[]): void {
+    this.context.beginPath();
+    points.forEach(([x, z], i) => (i ? this.context.lineTo(x, z) : this.context.moveTo(x, z)));
+    this.context.closePath();
+  }
+
+  private fill(points: readonly Point[], colour: string, edge: string, width: number): void {
+    this.trace(points);
+    Object.assign(this.context, { fillStyle: colour, strokeStyle: edge, lineWidth: width });
+    this.context.fill();
+    this.context.stroke();
+  }
+
+  private dot(x: number, z: number, radius: number, colour: string): void {
+    this.context.beginPath();
+    this.context.arc(x, z, radius, 0, 2 * Math.PI);
+    this.context.fillStyle = colour;
+    this.context.fill();
+  }
+
+  private lines(list: readonly (readonly [number, number, number, number])[]): void {
+    this.context.beginPath();
+    for (const [a, b, c, d] of list) {
+      this.context.moveTo(a, b);
+      this.context.lineTo(c, d);
+    }
+    this.context.stroke();
+  }
+
+  /** Lines half a metre apart over the whole mat, one metre on a large one. */
+  private grid(): [number, number, number, number][] {
+    const [xs, zs] = [this.outline.map(([x]) => x), this.outline.map(([, z]) => z)];
+    const [west, east, north, south] = [Math.min(...xs), Math.max(...xs), Math.min(...zs), Math.max(...zs)];
+    const step = Math.max(east - west, south - north) > 6 ? 1 : 0.5;
+    const found: [number, number, number, number][] = [];
+    for (let i = Math.ceil(west / step); i * step < east; i++) found.push([i * step, north, i * step, south]);
+    for (let i = Math.ceil(north / step); i * step < south; i++) found.push([west, i * step, east, i * step]);
+    return found;
   }
 
   resize(width: number, height: number): void {
     this.size = { width, height };
+    this.ratio = drawsInSoftware() ? 1 : Math.min(window.devicePixelRatio || 1, 2);
+    const [w, h] = [Math.max(1, Math.round(width * this.ratio)), Math.max(1, Math.round(height * this.ratio))];
+    if (this.element.width !== w || this.element.height !== h) Object.assign(this.element, { width: w, height: h });
     const middle = this.outline.length ? middleOf(this.outline) : { x: 0, z: 0 };
     const reach = (axis: 0 | 1, from: number) => 1.08 * Math.max(0.5, ...this.outline.map((corner) => Math.abs(corner[axis] - from)));
     this.middle = middle;
     this.scale = Math.min(width / (2 * reach(0, middle.x)), height / (2 * reach(1, middle.z)));
-    this.element.setAttribute("viewBox", [middle.x - width / 2 / this.scale, middle.z - height / 2 / this.scale, width / this.scale, height / this.scale].join(" "));
   }
 
   screen(x: number, y: number, z: number): ScreenPoint {
@@ -197,23 +277,32 @@ export class FlatView implements View {
   }
 }
 
-function groundPoints(body: TopologyBody): Point[] {
-  return Array.from({ length: body.vertices.length / 3 }, (_, i) => [body.vertices[3 * i]!, body.vertices[3 * i + 2]!] as const);
+/** Two eyes on the soft side, local +x, of a body that is a seat's. */
+function eyesOf(body: TopologyBody): Pick<FlatBody, "eyes" | "eye"> {
+  if (body.seat === null) return { eyes: [], eye: 0 };
+  const [x, z] = [greatest(body.vertices, 0), greatest(body.vertices, 2)];
+  return { eyes: [-1, 1].map((side) => [0.62 * x, 0, 0.34 * side * z] as const), eye: 0.16 * Math.min(x, z) };
 }
 
-function hullPath(points: Point[]): string {
-  const sorted = points.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  const chain = (list: Point[]): Point[] => {
-    const out: Point[] = [];
-    for (const p of list) {
-      while (out.length > 1) {
-        const [a, b] = [out.at(-2)!, out.at(-1)!];
-        if ((b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0]) > 0) break;
-        out.pop();
-      }
-      out.push(p);
-    }
-    return out.slice(0, -1);
-  };
-  return [...chain(sorted), ...chain([...sorted].reverse())].map(([x, z]) => `${x.toFixed(3)} ${z.toFixed(3)}`).join("L");
+function greatest(vertices: ArrayLike<number>, axis: number): number {
+  let most = 0;
+  for (let i = axis; i < vertices.length; i += 3) most = Math.max(most, vertices[i]!);
+  return most;
+}
+
+function pairs(vertices: ArrayLike<number>): Point[] {
+  return Array.from({ length: vertices.length / 3 }, (_, i) => [vertices[3 * i]!, vertices[3 * i + 2]!] as const);
+}
+
+/** Whether a point is inside a convex outline, whichever way it turns. */
+export function isInside(outline: readonly Point[], x: number, z: number): boolean {
+  let sign = 0;
+  for (let i = 0; i < outline.length; i++) {
+    const [ax, az] = outline[i]!;
+    const [bx, bz] = outline[(i + 1) % outline.length]!;
+    const turn = Math.sign((bx - ax) * (z - az) - (bz - az) * (x - ax));
+    if (turn && sign && turn !== sign) return false;
+    sign ||= turn;
+  }
+  return outline.length > 2;
 }

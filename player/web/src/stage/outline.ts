@@ -49,7 +49,8 @@ function flatTop(body: TopologyBody): number {
   return area >= 0.9 * Math.abs(outline) ? area : 0;
 }
 
-function hull(points: Point[]): Point[] {
+/** The convex hull of points. */
+export function hull(points: readonly Point[]): Point[] {
   const sorted = [...points].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   const turn = (o: Point, a: Point, b: Point) => (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0]);
   const half = (list: Point[]): Point[] => {

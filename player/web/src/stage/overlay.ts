@@ -1,7 +1,7 @@
 // Drawn over the picture in pixels: names, impact flashes with their impulse, the pull's handle. Plain DOM, moved by
 // transform each frame, without Preact.
 
-import { fixed } from "../text/format";
+import { measured } from "../text/units";
 import { BURST_S, burstPath, fragmentsOf } from "./impacts";
 import type { Triangle } from "./impacts";
 import { clearOf } from "./labels";
@@ -130,7 +130,7 @@ export class Overlay {
     const label = document.createElement("div");
     label.className = "impulse";
     label.style.transform = "translate(-999px, 0)"; // until the next frame places it
-    label.textContent = `${fixed(impulse, 1)} N·s`;
+    label.textContent = measured("impulse", impulse);
     this.svg.append(dust, rays);
     this.element.append(label);
     this.flashes.push({ point, born: now, impulse, rays, dust, label });

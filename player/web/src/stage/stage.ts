@@ -43,8 +43,14 @@ export interface Marks {
   readonly chosen: readonly number[];
 }
 
+/** A mean frame that is slower than this takes the next plainer tier [ms]; in the plain tiers, whose aim is 30 frames a
+ * second, the second one. */
 const SLOW_MS = 22;
+const SLOW_PLAIN_MS = 34;
 const WINDOW_S = 2;
+
+/** The tiers of which the overlay draws labels only. */
+const isPlain = (tier: string): boolean => tier === "C" || tier === "H";
 
 export class Stage {
   readonly host: HTMLElement;
@@ -86,15 +92,19 @@ export class Stage {
   private readonly stop = new AbortController();
   private mode: "dark" | "light" = "dark";
   private readonly still: boolean;
+  private readonly flat: boolean;
+  private house: House | null = null;
 
-  /** still: a picture only, no pointers. */
-  private constructor(host: HTMLElement, view: View, tier: string, still: boolean) {
+  /** still: a picture only, no pointers. flat: whether a picture from above will do where others are slow. */
+  private constructor(host: HTMLElement, view: View, tier: string, still: boolean, flat: boolean) {
     this.host = host;
     this.view = view;
     this.tier = tier;
     this.still = still;
+    this.flat = flat;
     host.append(view.element, this.overlay.element);
-    this.overlay.plain = tier === "C";
+    this.overlay.plain = isPlain(tier);
+    document.addEventListener("visibilitychange", () => (this.window.running = false), { signal: this.stop.signal });
     this.resizer = new ResizeObserver(() => this.measure());
     this.resizer.observe(host);
     this.measure();
@@ -104,22 +114,26 @@ export class Stage {
 
   /** Fetch what a stage needs, before there is a place for it. */
   static preload(tier: string | null): void {
-    if (tier !== "D") import("./view3d").catch(() => {}); // `make` reports it
+    if ((tier ?? (drawsInSoftware() ? "D" : "A")) !== "D") import("./view3d").catch(() => {}); // `make` reports it
   }
 
-  /** A stage in three dimensions where the browser can, else flat. */
-  static async make(host: HTMLElement, options: { still?: boolean; tier?: string | null } = {}): Promise<Stage> {
-    const wanted = options.tier ?? null;
+  /** A stage in three dimensions where the browser can and is quick enough, else flat. flat: false where a picture from
+   * above will not do: bodies are moved up and down, or there is a gizmo. */
+  static async make(host: HTMLElement, options: { still?: boolean; tier?: string | null; flat?: boolean } = {}): Promise<Stage> {
+    const { still = false, flat = true } = options;
+    const software = drawsInSoftware();
+    const wanted = options.tier ?? (software ? (flat ? "D" : "H") : "A");
     if (wanted !== "D" && canWebGL()) {
       try {
         const { View3D } = await import("./view3d");
-        const tier = wanted === "A" || wanted === "B" || wanted === "C" ? wanted : drawsInSoftware() ? "C" : "A";
-        return new Stage(host, new View3D(tier, options.still ?? false), tier, options.still ?? false);
+        const tier = wanted === "A" || wanted === "B" || wanted === "C" || wanted === "H" ? wanted : "A";
+        // A tier that was asked for stays; else slow frames take plainer ones.
+        return new Stage(host, new View3D(tier, still), tier, still, flat && !options.tier);
       } catch (error) {
         console.warn("no WebGL:", error);
       }
     }
-    return new Stage(host, new FlatView(), "D", options.still ?? false);
+    return new Stage(host, new FlatView(), "D", still, flat);
   }
 
   setTopology(topology: Topology): void {
@@ -236,6 +250,7 @@ export class Stage {
   }
 
   setHouse(house: House | null): void {
+    this.house = house;
     this.view.setHouse(house);
     this.dirty = true;
   }
@@ -475,9 +490,10 @@ export class Stage {
 
   /** Take the next plainer tier when frames were slow for a whole window. */
   private chooseTier(interval: number): void {
-    // The loop draws only while something moves, so only intervals between consecutive frames count.
+    // The loop draws only while something moves, so only intervals between consecutive frames count: also those of more
+    // than a second, but not the time for which the page was hidden.
     const window = this.window;
-    if (window.running && interval < 1 && !document.hidden) {
+    if (window.running && !document.hidden) {
       window.frames++;
       window.seconds += interval;
     }
@@ -485,16 +501,30 @@ export class Stage {
     if (window.seconds < WINDOW_S) return;
     const mean = (window.seconds * 1000) / window.frames;
     this.fps = 1000 / mean;
-    if (mean > SLOW_MS) {
-      const tier = this.view.plainer();
-      if (tier) {
-        this.tier = tier;
-        this.overlay.plain = tier === "C";
-        this.dirty = true;
-        this.onTier(tier);
-      }
-    }
+    if (mean > (isPlain(this.tier) ? SLOW_PLAIN_MS : SLOW_MS)) this.plainer();
     this.window = { seconds: 0, frames: 0, running: false };
+  }
+
+  private plainer(): void {
+    let tier = this.view.plainer();
+    if (!tier && this.flat && this.tier !== "D") {
+      const view = new FlatView();
+      this.view.element.replaceWith(view.element);
+      this.view.dispose();
+      this.view = view;
+      if (this.topology) view.setTopology(this.topology);
+      view.setTheme(this.mode);
+      view.setHouse(this.house);
+      this.applySeats();
+      this.measure();
+      tier = "D";
+    }
+    if (!tier) return;
+    this.tier = tier;
+    this.overlay.plain = isPlain(tier);
+    this.seen.before = -1;
+    this.dirty = true;
+    this.onTier(tier);
   }
 
   /** Colours and pins of bodies that are no seat's: of a scene that is built. By the number of the moving body. */

@@ -1,4 +1,5 @@
-// The picture in three dimensions. Tiers: A has shadows and the full material, B contact shadows only, C plain materials.
+// The picture in three dimensions. Tiers: A has shadows and the full material, B contact shadows only, C plain materials,
+// H is C with half the pixels each way.
 
 import * as THREE from "three";
 import { RoomEnvironment } from "three/addons/environments/RoomEnvironment.js";
@@ -12,7 +13,7 @@ import type { Point } from "./outline";
 import { INK, SIGNAL, WORLD } from "./palette";
 import type { AimPicture, CameraView, Gizmo, House, Poses, ScreenPoint, View } from "./view";
 
-const RATIO: Record<Tier, number> = { A: 2, B: 1.5, C: 1 };
+const RATIO: Record<Tier | "H", number> = { A: 2, B: 1.5, C: 1, H: 0.5 };
 
 export class View3D implements View {
   readonly element: HTMLCanvasElement;
@@ -32,6 +33,7 @@ export class View3D implements View {
   private chosen: readonly number[] = [];
   private theme: "dark" | "light" = "dark";
   private tier: Tier;
+  private half: boolean;
   private size = { width: 1, height: 1 };
   private colours: readonly (string | null)[] = [];
   private wireframe = false;
@@ -41,7 +43,9 @@ export class View3D implements View {
   private readonly disposables: { dispose(): void }[] = [];
 
   /** Throws where there is no WebGL 2. */
-  constructor(tier: Tier, still = false) {
+  constructor(wanted: Tier | "H", still = false) {
+    const tier = wanted === "H" ? "C" : wanted;
+    this.half = wanted === "H";
     this.tier = tier;
     this.camera = new Camera(still);
     this.element = document.createElement("canvas");
@@ -184,7 +188,7 @@ export class View3D implements View {
 
   resize(width: number, height: number): void {
     this.size = { width, height };
-    this.renderer.setPixelRatio(Math.min(window.devicePixelRatio || 1, RATIO[this.tier]));
+    this.renderer.setPixelRatio(Math.min(window.devicePixelRatio || 1, RATIO[this.half ? "H" : this.tier]));
     this.renderer.setSize(width, height, false);
     this.camera.setAspect(width / Math.max(1, height));
   }
@@ -247,7 +251,12 @@ export class View3D implements View {
   }
 
   plainer(): string | null {
-    if (this.tier === "C") return null;
+    if (this.half) return null;
+    if (this.tier === "C") {
+      this.half = true;
+      this.resize(this.size.width, this.size.height);
+      return "H";
+    }
     this.tier = this.tier === "A" ? "B" : "C";
     this.renderer.shadowMap.enabled = false;
     this.key.castShadow = false;

@@ -11,6 +11,7 @@ import type { ActionKind } from "../generated/eventdata";
 import type { SessionState } from "../session/state";
 import type { Drawn, Stage } from "../stage/stage";
 import { fixed, group } from "../text/format";
+import { amount, measured, unitOf } from "../text/units";
 import { Icon, Ruler, Segmented, useKeys } from "./parts";
 import { expose } from "./probe";
 
@@ -85,7 +86,7 @@ export function useAim(client: SessionClient, state: SessionState, seat: number 
       return {
         ring,
         aim: { x: at.x, y: at.y, z: at.z, azimuth, elevation: (elevationOf(now) * Math.PI) / 180, length, step: TICK / PULL, pulling: pull.value !== null },
-        handle: pull.value ? { x: at.x - Math.cos(azimuth) * length, y: at.y, z: at.z - Math.sin(azimuth) * length, text: `${fixed(speed, 1)} m/s` } : null,
+        handle: pull.value ? { x: at.x - Math.cos(azimuth) * length, y: at.y, z: at.z - Math.sin(azimuth) * length, text: measured("speed", speed) } : null,
       };
     };
     made.hand = {
@@ -236,12 +237,12 @@ export function AimTile({ client, state, act, labels = LABELS, pull = "Pull back
           <Ruler ticks={Math.max(5, Math.round(full / 0.1))} at={null} />
           <span class="fill" style={{ width: `${moves ? 100 * aim.power : 0}%` }} />
         </div>
-        <input type="range" aria-label="Power" aria-valuetext={`${fixed(speed, 1)} metres per second`} min={0} max={1} step={0.01} value={aim.power} disabled={!on || !moves} onInput={(event) => act.set({ ...aim, power: Number(event.currentTarget.value) })} />
+        <input type="range" aria-label="Power" aria-valuetext={measured("speed", speed)} min={0} max={1} step={0.01} value={aim.power} disabled={!on || !moves} onInput={(event) => act.set({ ...aim, power: Number(event.currentTarget.value) })} />
       </div>
       <div class="reads">
         <span class="rd">
-          <b>{moves ? fixed(speed, 1) : "–"}</b>
-          <span>m/s</span>
+          <b>{moves ? amount("speed", speed) : "–"}</b>
+          <span>{unitOf("speed")}</span>
         </span>
         <span class="rd">
           <b data-test="bearing">{moves ? `${fixed(bearing(aim.azimuth, kind), 1)}°` : "–"}</b>
@@ -249,8 +250,8 @@ export function AimTile({ client, state, act, labels = LABELS, pull = "Pull back
         </span>
         {mass > 0 && (
           <span class="rd wide">
-            <b>{moves ? fixed(0.5 * mass * speed * speed, 0) : "–"}</b>
-            <span>J</span>
+            <b>{moves ? amount("energy", 0.5 * mass * speed * speed, 0) : "–"}</b>
+            <span>{unitOf("energy")}</span>
           </span>
         )}
       </div>

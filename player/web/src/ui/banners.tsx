@@ -1,7 +1,9 @@
-// Banners below the bar: the state of the connection, and notices. Screen readers announce them at once.
+// Banners below the bar: the state of the connection, and notices. Screen readers announce the words that do not change
+// at once; a countdown beside them is not part of what is announced.
 
 import type { SessionClient } from "../session/client";
-import { client, notice, now, online } from "../app/store";
+import { client, notice, now, online, silent } from "../app/store";
+import type { SessionState } from "../session/state";
 import { minutes, plural } from "../text/format";
 import { Icon } from "./parts";
 
@@ -12,11 +14,11 @@ export function Banners() {
   const current = client.value;
   const shown = notice.value;
   return (
-    <div class="notes" role="status" aria-live="assertive">
-      {!current && !online.value && (
+    <div class="notes">
+      {!current && (!online.value || silent.value) && (
         <div class="note signal" data-test="offline">
-          <span>
-            <b>The server does not answer.</b> Trying again every second.
+          <span role="alert">
+            <b>The server does not answer.</b> The list is old. This page tries again by itself.
           </span>
         </div>
       )}
@@ -24,7 +26,7 @@ export function Banners() {
       {current?.announced.value && (
         <div class="note wash" data-test="announcement">
           <Icon name="warn" />
-          <span class="sp">
+          <span class="sp" role="alert">
             <b>From the operator.</b> {current.announced.value}
           </span>
           <button class="btn ghost s sq" aria-label="Close this notice" onClick={() => (current.announced.value = null)}>
@@ -35,7 +37,7 @@ export function Banners() {
       {shown && (
         <div class={`note ${shown.kind}`}>
           <Icon name={shown.kind === "ok" ? "check" : "warn"} />
-          <span class="sp">
+          <span class="sp" role={shown.kind === "bad" ? "alert" : "status"}>
             <b>{shown.title}</b> {shown.text}
           </span>
           <button class="btn ghost s sq" aria-label="Close this line" onClick={() => (notice.value = null)}>
@@ -56,8 +58,12 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
     return (
       <div class="note signal" data-test="lost">
         <span class="sp">
-          <b>{session.offline.value ? "This device has no network." : "Connection lost."}</b> {wait > 0 ? <>Trying again in <span class="data">{wait} s</span>.</> : "Trying again now."}{" "}
-          {session.role === "player" && (state.phase === "lobby" ? kept > 0 && <>Your seat is kept for <span class="data">{minutes(kept)}</span>.</> : "Your seat is kept. The turn clock is stopped while the server is unreachable.")}
+          <span role="alert">
+            <b>{session.offline.value ? "This device has no network." : "Connection lost."}</b>
+            {session.role === "player" && ` ${whileAway(state)}`}
+          </span>{" "}
+          {wait > 0 ? <>Trying again in <span class="data">{wait} s</span>.</> : "Trying again now."}
+          {session.role === "player" && state.phase === "lobby" && kept > 0 && <> Your seat is kept for <span class="data">{minutes(kept)}</span>.</>}
         </span>
         <button class="btn s" onClick={() => session.retryNow()}>
           Try now
@@ -68,7 +74,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
   if (session.quietSince.value !== null) {
     return (
       <div class="note signal" data-test="quiet">
-        <span>
+        <span role="alert">
           <b>{session.offline.value ? "This device has no network." : "The server does not answer."}</b> The picture is old, and what you do waits. Your connection is still open.
         </span>
       </div>
@@ -79,7 +85,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
     return (
       <div class="note ok" data-test="back">
         <Icon name="check" />
-        <span>
+        <span role="status">
           <b>{session.role === "player" ? "You are back in your seat." : "You are back."}</b> {back.events ? `${plural(back.events, "event")} caught up.` : "Nothing was missed."}
         </span>
       </div>
@@ -90,9 +96,9 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
     return (
       <div class="note wash" data-test="paused">
         <Icon name="warn" />
-        <span>
+        <span role="status">
           <b>The session is paused.</b> {paused[0]?.toUpperCase()}
-          {paused.slice(1)}. The turn clock is stopped.
+          {paused.slice(1)}.{hasTurns(state) && " The turn clock is stopped."}
         </span>
       </div>
     );
@@ -102,7 +108,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
     return (
       <div class="note wash" data-test="channel-lost">
         <Icon name="warn" />
-        <span>
+        <span role="status">
           <b>Frames come over the WebSocket now.</b> WebRTC was given up: {way.reason}.
         </span>
       </div>
@@ -120,15 +126,34 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
     );
   }
   const rtt = session.rtt.value;
-  if (link.kind === "live" && rtt !== null && session.slow.value && state.phase !== "lobby") {
+  if (link.kind === "live" && rtt !== null && session.slow.value && state.phase !== "lobby" && state.phase !== "over") {
     return (
-      <div class="note wash">
+      <div class="note wash" data-test="slow">
         <Icon name="warn" />
         <span>
-          <b>Slow connection, {rtt} ms.</b> The picture runs a little behind; your turn clock does not.
+          <b>
+            <span role="status">Slow connection</span>, {rtt} ms.
+          </b>{" "}
+          {whenSlow(state, session.role === "player")}
         </span>
       </div>
     );
   }
   return null;
+}
+
+const hasTurns = (state: SessionState): boolean => state.brief !== null && state.turnTotalS > 0;
+
+/** What a lost connection means for a seat, in its mode. */
+function whileAway(state: SessionState): string {
+  if (state.phase === "lobby" || state.phase === "over") return "";
+  if (hasTurns(state)) return "Your seat is kept. Your turn clock runs on, unless the server itself is down.";
+  return state.mode === "sandbox" ? "Your seat is kept. What you hold is let go, and the others play on." : "Your seat is kept.";
+}
+
+/** What a slow connection does, in a mode. */
+function whenSlow(state: SessionState, plays: boolean): string {
+  if (hasTurns(state)) return plays ? "The picture runs a little behind; your turn clock does not." : "The picture runs a little behind.";
+  if (state.mode === "sandbox") return plays ? "What you hold follows your hand later; the others see it later too." : "The picture runs a little behind.";
+  return state.mode === "spring-damper" ? "The curves are drawn a little later; the solvers do not wait for them." : "The picture runs a little behind.";
 }

@@ -1,18 +1,26 @@
 // The bar at the top of every screen, with the banners below it.
 
 import type { ComponentChildren } from "preact";
-import { client, go, leave, me, theme, toggleTheme } from "../app/store";
+import { useState } from "preact/hooks";
+import { client, go, leave, me } from "../app/store";
 import { OBSERVER_MARK, markOfPlayer, markOfSeat } from "../stage/palette";
 import { shortName } from "../text/format";
+import { t } from "../text/words";
 import { Banners } from "./banners";
+import { Keys } from "./keys";
 import { Mark } from "./marks";
-import { Icon } from "./parts";
+import { Icon, useKeys } from "./parts";
+import { Settings } from "./settings";
 
 /** onHome: what a click on the wordmark does, if not leaving the session. */
 export function Bar({ children, crumb, onHome }: { children?: ComponentChildren; crumb?: ComponentChildren; onHome?: () => void }) {
   const known = me.value;
   const here = crumb ? client.value : null;
   const seat = here?.mySeat ?? null;
+  const [open, setOpen] = useState<"settings" | "keys" | null>(null);
+  useKeys((event) => {
+    if (event.key === "?") setOpen(open === "keys" ? null : "keys");
+  });
   return (
     <>
     <header class="bar">
@@ -27,8 +35,8 @@ export function Bar({ children, crumb, onHome }: { children?: ComponentChildren;
       {crumb}
       <span class="sp" />
       {children}
-      <button class="btn ghost s sq" aria-label={theme.value === "dark" ? "Light theme" : "Dark theme"} onClick={toggleTheme}>
-        <Icon name="sun" />
+      <button class="btn ghost s sq" aria-label={t("settings.title")} aria-expanded={open === "settings"} onClick={() => setOpen(open === "settings" ? null : "settings")} data-test="settings-button">
+        <Icon name="gear" />
       </button>
       {known && (
         <span class="row">
@@ -38,6 +46,8 @@ export function Bar({ children, crumb, onHome }: { children?: ComponentChildren;
       )}
     </header>
     <Banners />
+    {open === "settings" && <Settings onClose={() => setOpen(null)} />}
+    {open === "keys" && <Keys mode={here?.state.value.mode ?? ""} onClose={() => setOpen(null)} />}
     </>
   );
 }

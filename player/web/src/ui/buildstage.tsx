@@ -5,6 +5,7 @@ import { effect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { calm, theme } from "../app/store";
+import { wantedTier } from "../app/settings";
 import { neat3, turned, unit } from "../session/edit";
 import { likeness } from "../session/materials";
 import type { MovedPose, Workbench } from "../session/workbench";
@@ -16,7 +17,6 @@ import type { Marks } from "../stage/stage";
 import type { Gizmo, GizmoMode } from "../stage/view";
 import { shortName } from "../text/format";
 import type { Body, Vec3 } from "../wire/scene";
-import { tierWanted } from "./stageview";
 
 export interface BuildLooks {
   readonly mode: GizmoMode;
@@ -60,7 +60,7 @@ export function BuildStage({ bench, looks, label, able, holder, onStage, childre
     let gizmo: Gizmo | null = null;
     let stopped = false;
     const stops: (() => void)[] = [];
-    void Stage.make(host.current!, { tier: tierWanted() }).then(async (made) => {
+    void Stage.make(host.current!, { tier: wantedTier.peek(), flat: false }).then(async (made) => {
       if (stopped) {
         made.dispose();
         return;

@@ -1,6 +1,6 @@
 // Small parts that every screen uses: icons, the round trip, the ruler, the row of choices, keys. No state of the page.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 const PATHS = {
   search: "M7 2.5a4.5 4.5 0 1 1 0 9 4.5 4.5 0 0 1 0-9zM10.5 10.5 14 14",
@@ -10,6 +10,7 @@ const PATHS = {
   redo: "M10 3l3.500 3.500L10 10M13.500 6.500H6a3.500 3.500 0 0 0 0 7h3",
   up: "M8 13V3M3.5 7.5 8 3l4.5 4.5",
   sun: "M8 5a3 3 0 1 1 0 6 3 3 0 0 1 0-6zM8 1v2M8 13v2M1 8h2M13 8h2M3 3l1.5 1.5M11.5 11.5 13 13M3 13l1.5-1.5M11.5 4.5 13 3",
+  gear: "M8 5.5a2.5 2.5 0 1 1 0 5 2.5 2.5 0 0 1 0-5zM8 1.500v2M8 12.500v2M1.500 8h2M12.500 8h2M3.400 3.400l1.400 1.400M11.200 11.200l1.400 1.400M3.400 12.600l1.400-1.400M11.200 4.800l1.400-1.400M8 3.500a4.500 4.500 0 1 1 0 9 4.500 4.500 0 0 1 0-9z",
   home: "M2 5V2h3M11 2h3v3M14 11v3h-3M5 14H2v-3M8 6a2 2 0 1 1 0 4 2 2 0 0 1 0-4z",
   wire: "M8 1.8 14 5v6l-6 3.2L2 11V5zM2 5l6 3.2L14 5M8 8.2v6",
   link: "M6.5 9.5 9.5 6.5M7 4.5l1-1a3 3 0 0 1 4.5 4.5l-1 1M9 11.5l-1 1A3 3 0 0 1 3.5 8l1-1",
@@ -101,7 +102,20 @@ export function Segmented<T extends string | number>({ label, options, value, on
   );
 }
 
-/** Calls `act` for a key pressed outside of fields. */
+/** Whether a media query matches, followed. */
+export function useMatch(query: string): boolean {
+  const [matches, setMatches] = useState(() => matchMedia(query).matches);
+  useEffect(() => {
+    const list = matchMedia(query);
+    const look = (): void => setMatches(list.matches);
+    look();
+    list.addEventListener("change", look);
+    return () => list.removeEventListener("change", look);
+  }, [query]);
+  return matches;
+}
+
+/** Calls `act` for a key pressed outside of fields; not for letters and signs where the settings say so. */
 export function useKeys(act: (event: KeyboardEvent) => void): void {
   const latest = useRef(act);
   latest.current = act;
@@ -110,6 +124,8 @@ export function useKeys(act: (event: KeyboardEvent) => void): void {
       const at = event.target;
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (at instanceof HTMLInputElement && at.type !== "range" && at.type !== "radio") return;
+      // A setting: letters, digits and signs are no keys.
+      if (event.key.length === 1 && event.key !== " " && document.documentElement.dataset["keys"] === "off") return;
       latest.current(event);
     };
     addEventListener("keydown", listen);

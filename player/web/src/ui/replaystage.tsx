@@ -3,13 +3,13 @@
 import { effect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { wantedTier } from "../app/settings";
 import { calm, theme } from "../app/store";
 import type { Replay } from "../replay/replay";
 import { markOfSeat } from "../stage/palette";
 import type { Arrow } from "../stage/overlay";
 import { Stage } from "../stage/stage";
 import { shortName } from "../text/format";
-import { tierWanted } from "./stageview";
 
 /** Length of an arrow per speed [m per m/s], and the smallest speed that has an arrow [m/s]. */
 const PER_SPEED = 0.22;
@@ -41,7 +41,7 @@ export function ReplayStage({ replay, looks, label, onStage, children }: Props) 
   useEffect(() => {
     let stopped = false;
     const stops: (() => void)[] = [];
-    void Stage.make(host.current!, { tier: tierWanted() }).then((made) => {
+    void Stage.make(host.current!, { tier: wantedTier.peek() }).then((made) => {
       if (stopped) {
         made.dispose();
         return;

@@ -4,6 +4,7 @@ import { effect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { soundContact, vibrate } from "../app/sound";
+import { drawnTier, wantedTier } from "../app/settings";
 import { bodies, calm, theme } from "../app/store";
 import type { SessionClient } from "../session/client";
 import type { Blow, Out } from "../session/events";
@@ -12,14 +13,12 @@ import { Stage } from "../stage/stage";
 import { shortName } from "../text/format";
 import { flyToBar } from "./flying";
 
-export function tierWanted(): string | null {
-  return new URLSearchParams(location.search).get("tier");
-}
-
 interface Props {
   client: SessionClient;
   label: string;
   still?: boolean;
+  /** Whether a picture from above will do on a slow machine. */
+  flat?: boolean;
   children?: ComponentChildren;
   class?: string;
   onStage?: (stage: Stage | null) => void;
@@ -67,18 +66,21 @@ function slowLast(client: SessionClient, stage: Stage, blow: Blow, out: Out | nu
   look();
 }
 
-export function StageView({ client, label, still = false, children, class: extra = "", onStage }: Props) {
+export function StageView({ client, label, still = false, flat = true, children, class: extra = "", onStage }: Props) {
   const host = useRef<HTMLDivElement>(null);
+  const tier = wantedTier.value;
   useEffect(() => {
     let stage: Stage | null = null;
     let stopped = false;
     const stops: (() => void)[] = [];
-    void Stage.make(host.current!, { still, tier: tierWanted() }).then((made) => {
+    void Stage.make(host.current!, { still, tier, flat }).then((made) => {
       if (stopped) {
         made.dispose();
         return;
       }
       stage = made;
+      drawnTier.value = made.tier;
+      made.onTier = (now) => (drawnTier.value = now);
       stops.push(
         effect(() => {
           made.timeline = client.timeline.value;
@@ -129,7 +131,7 @@ export function StageView({ client, label, still = false, children, class: extra
       client.onOut = () => {};
       stage?.dispose();
     };
-  }, [client]);
+  }, [client, tier]);
   return (
     <div class={`stage ${extra}`} ref={host} role={still ? "img" : "application"} aria-label={label} tabIndex={still ? undefined : 0} data-test="stage">
       {children}

@@ -1,6 +1,7 @@
 // Shared by the modes that are played in turns: the turn's clock, the next turns, the result.
 
 import { useEffect, useState } from "preact/hooks";
+import { alertTurn, closeAlert } from "../app/alert";
 import { soundTick, soundTurn } from "../app/sound";
 import { busy, leave, now, rematch, replay } from "../app/store";
 import type { SessionClient } from "../session/client";
@@ -12,17 +13,29 @@ import { fixed, group, shortName } from "../text/format";
 import { Mark } from "./marks";
 import { Ruler } from "./parts";
 
+/** Turns of this length have no clock [s]. */
+const UNTIMED_S = 3600;
+
 export function Clock({ client, state }: { client: SessionClient; state: SessionState }) {
   const mine = state.turnSeat !== null && state.turnSeat === client.mySeat;
   const actor = state.seats.find((seat) => seat.seat === state.turnSeat);
   const left = !state.turnEndsAt || client.paused.value !== null ? null : state.pausedAt ? (state.turnEndsAt - state.pausedAt) / 1000 : Math.max(0, secondsLeft(client, state.turnEndsAt));
   const total = state.turnTotalS || 20;
   const acting = state.phase === "acting" && left !== null;
+  // A practice mat has turns of an hour.
+  const timed = acting && total < UNTIMED_S;
   const who = state.phase === "settling" ? "Settling" : acting ? (mine ? "Your turn" : `${shortName(actor?.name ?? "")}’s turn`) : "In motion";
   const [last, setLast] = useState(false);
   useEffect(() => setLast(acting && mine && left !== null && left <= 5), [acting, mine, left !== null && left <= 5]);
   useEffect(() => {
-    if (acting && mine) soundTurn();
+    if (!(acting && mine)) return undefined;
+    soundTurn();
+    alertTurn(state.seats.map((seat) => shortName(seat.name)).join(", "), timed ? left : null);
+    document.addEventListener("visibilitychange", closeAlert);
+    return () => {
+      document.removeEventListener("visibilitychange", closeAlert);
+      closeAlert();
+    };
   }, [acting, mine]);
   const tick = last && left !== null ? Math.ceil(left) : 0;
   useEffect(() => {
@@ -33,9 +46,9 @@ export function Clock({ client, state }: { client: SessionClient; state: Session
       <span class="who" data-test="turn">
         {who}
       </span>
-      <Ruler ticks={Math.max(10, Math.min(60, Math.round(total) * 3))} at={acting ? 1 - left / total : null} needle={acting ? (mine ? "now" : "other") : null} />
-      <span class="t" role="timer" aria-label={left === null ? "no turn clock" : `${Math.ceil(left)} seconds left`}>
-        {acting ? (
+      <Ruler ticks={Math.max(10, Math.min(60, Math.round(total) * 3))} at={timed ? 1 - left / total : null} needle={timed ? (mine ? "now" : "other") : null} />
+      <span class="t" role="timer" aria-label={left === null || !timed ? "no turn clock" : `${Math.ceil(left)} seconds left`}>
+        {timed ? (
           <>
             {left.toFixed(1)}
             <small>s</small>

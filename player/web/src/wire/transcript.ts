@@ -66,6 +66,8 @@ export class Transcript {
   live = false;
   /** A bad network for this connection only; null: the server's. */
   network: string | null = null;
+  /** The most frames per simulated second that are wanted; null: all. */
+  frameHz: number | null = null;
   private ticket: string | null;
   private eventEpoch = 0;
   private nextId = 1;
@@ -106,6 +108,7 @@ export class Transcript {
       codecs: [CODEC],
       transports: this.transports,
       network: this.network,
+      ...(this.frameHz === null ? {} : { frame_hz: this.frameHz }),
     };
     this.live = false;
     this.resyncing = false;

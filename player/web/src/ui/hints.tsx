@@ -1,0 +1,63 @@
+// Three hints on the mat at the first match, each once: how to pull, where a body is soft, what the rim does. Each is
+// shown in a turn of one's own, closes with that turn, and is never shown again. All can be skipped at once.
+
+import { signal } from "@preact/signals";
+import { useEffect, useState } from "preact/hooks";
+import { load, save } from "../app/store";
+import type { SessionState } from "../session/state";
+import { t } from "../text/words";
+import type { Word } from "../text/words";
+import type { Act } from "./aiming";
+
+const HINTS: Readonly<Record<string, readonly Word[]>> = {
+  duel: ["hint.pull", "hint.soft", "hint.rim"],
+  curling: ["hint.slide", "hint.guard", "hint.button"],
+};
+
+const seen = signal<readonly string[]>(load<string[]>("tussle.hints") ?? []);
+
+function see(hints: readonly string[]): void {
+  seen.value = [...new Set([...seen.peek(), ...hints])];
+  save("tussle.hints", seen.value);
+}
+
+/** Show all hints again, at the next match. */
+export function showHintsAgain(): void {
+  seen.value = [];
+  save("tussle.hints", []);
+}
+
+export function Hints({ state, act }: { state: SessionState; act: Act }) {
+  const all = HINTS[state.mode] ?? [];
+  const mine = act.yours && !act.sent;
+  const [shown, setShown] = useState<Word | null>(null);
+  useEffect(() => {
+    if (mine) {
+      setShown(all.find((one) => !seen.peek().includes(one)) ?? null);
+      return;
+    }
+    // The turn in which it was shown is over: it was read or it was not needed.
+    if (shown) see([shown]);
+    setShown(null);
+  }, [mine]);
+  if (!shown || !mine || seen.value.includes(shown)) return null;
+  const at = all.indexOf(shown) + 1;
+  return (
+    <div class="hints">
+      <aside class="hint" aria-label={t("keys.turn")} data-test="hint" data-hint={shown}>
+        <span class="data mute" aria-hidden="true">
+          {at}/{all.length}
+        </span>
+        <p role="status">{t(shown)}</p>
+        <button class="btn s" onClick={() => see([shown])} data-test="hint-close">
+          {t("hint.close")}
+        </button>
+        {at < all.length && (
+          <button class="btn ghost s" onClick={() => see(all)} data-test="hint-skip">
+            {t("hint.skip")}
+          </button>
+        )}
+      </aside>
+    </div>
+  );
+}

@@ -1,0 +1,161 @@
+"""The first page, and the first match: what a newcomer sees, and whether what is written is true."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.support.person import in_browser, serious
+
+pytestmark = in_browser
+
+WIDE = {"viewport": {"width": 1440, "height": 900}}
+MIDDLE = {"viewport": {"width": 900, "height": 800}, "color_scheme": "dark"}
+PHONE = {
+    "viewport": {"width": 390, "height": 700},
+    "has_touch": True,
+    "is_mobile": True,
+    "color_scheme": "dark",
+}
+
+PREVIEW = """
+new Promise((done) => {
+  const seen = [];
+  const look = () => {
+    const now = window.__preview?.();
+    const inside = ({x, y}) => x >= 0 && y >= 0 && x <= now.width && y <= now.height;
+    if (now?.connected) seen.push([now.bodies.length, now.corners.every(inside)]);
+    seen.length < 60 ? setTimeout(look, 200) : done(seen);
+  };
+  look();
+})
+"""
+"""Samples the preview 60 times: its number of bodies, and whether the whole mat is in it."""
+
+
+@pytest.mark.parametrize("tier", ["D", "C"])
+def test_the_preview_always_shows_the_bodies_and_the_whole_mat(person: Any, tier: str) -> None:
+    """In every sample over twelve seconds, across the end of a watched duel and the beginning of the next."""
+    mira = person("Mira", tier=tier, **WIDE)
+    mira.go()
+    mira.page.wait_for_selector(".feat [data-test=stage]")
+    mira.until("window.__preview?.().bodies.length > 0")
+    seen = mira.evaluate(PREVIEW)
+    assert [bodies for bodies, _ in seen if bodies == 0] == []
+    assert all(whole for _, whole in seen)
+    mira.shoot(f"preview-{tier}")
+
+
+def test_the_round_trip_is_that_of_a_socket_and_silence_is_shown(person: Any) -> None:
+    """The first page measures by pings, says so when the server stops answering them, and takes that back."""
+    mira = person("Mira", **MIDDLE)
+    pings: list[str] = []
+    answer = {"on": True}
+
+    def connect(socket: Any) -> None:
+        server = socket.connect_to_server()
+        socket.on_message(lambda data: (pings.append(str(data)), server.send(data))[1])
+        server.on_message(lambda data: socket.send(data) if answer["on"] else None)
+
+    mira.page.route_web_socket(re.compile(r"/live$"), connect)
+    mira.go()
+    mira.page.wait_for_selector("[data-test=rtt] >> text=/^\\d+ ms$/")
+    assert any('"ping"' in ping for ping in pings)
+    answer["on"] = False
+    mira.page.wait_for_selector("[data-test=offline]")
+    assert "does not answer" in mira.page.inner_text("[data-test=offline] [role=alert]")
+    answer["on"] = True
+    mira.page.wait_for_selector("[data-test=offline]", state="detached")
+
+
+def test_a_hint_is_shown_once_and_the_practice_mat_has_no_clock(person: Any) -> None:
+    """Practice against a dummy by one press: three hints, one in each of the first turns, then none; the dummy stays
+    where it is."""
+    mira = person("Mira", **WIDE)
+    mira.go()
+    mira.page.click("[data-test=practise]")
+    shown = []
+    before = None
+    for _ in range(3):
+        mira.page.wait_for_selector("[data-test=launch]:enabled")
+        mira.page.wait_for_selector("[data-test=hint]")
+        shown.append(mira.page.get_attribute("[data-test=hint]", "data-hint"))
+        before = before or mira.evaluate("window.__test.state().brief.positions[1]")
+        mira.page.fill("[aria-label=Power]", "0.05")
+        mira.page.keyboard.press("Enter")
+        mira.page.wait_for_selector("[data-test=hint]", state="detached")
+    assert shown == ["hint.pull", "hint.soft", "hint.rim"]
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    assert mira.page.locator("[data-test=hint]").count() == 0
+    assert mira.page.get_attribute("[role=timer]", "aria-label") == "no turn clock"
+    after = mira.evaluate("window.__test.state().brief.positions[1]")
+    assert max(abs(a - b) for a, b in zip(before, after, strict=True)) < 0.01
+    mira.page.click("[data-test=leave]")
+
+
+@pytest.mark.parametrize("screen", [WIDE, MIDDLE, PHONE], ids=["wide", "middle", "phone"])
+def test_hints_can_be_skipped_and_cover_no_control(person: Any, screen: dict[str, Any]) -> None:
+    """All at once, in every width; until then they lie over no button of the page."""
+    mira = person("Mira", **screen)
+    mira.go()
+    mira.page.click("[data-test=practise]")
+    mira.page.wait_for_selector("[data-test=hint]")
+    mira.shoot(f"hint-{screen['viewport']['width']}")
+    covered = mira.evaluate(
+        """[...document.querySelectorAll("button, input, select")].filter((one) => {
+          const a = one.getBoundingClientRect();
+          const b = document.querySelector("[data-test=hint]").getBoundingClientRect();
+          return !one.closest("[data-test=hint]") && a.width && a.left < b.right - 1 && a.right > b.left + 1
+            && a.top < b.bottom - 1 && a.bottom > b.top + 1 && !one.closest(".aim");
+        }).map((one) => one.outerHTML)"""
+    )
+    assert covered == []
+    assert serious(mira.page) == []
+    mira.page.click("[data-test=hint-skip]")
+    mira.page.wait_for_selector("[data-test=hint]", state="detached")
+    assert len(mira.evaluate("JSON.parse(localStorage.getItem('tussle.hints'))")) == 3
+    mira.page.click("[data-test=leave]")
+
+
+def test_words_are_true_in_every_mode(person: Any) -> None:
+    """One seat is "1 seat"; a slow line is said to delay what it delays in that mode; a lost one announces words
+    that do not count down."""
+    mira = person("Mira", **MIDDLE)
+    mira.go()
+    mira.page.click("[role=radio]:has-text('Spring')")
+    mira.page.click("[aria-label=Seats] [role=radio]:has-text('1')")
+    mira.page.click("[data-test=open]")
+    mira.page.wait_for_selector("h1:text-is('1 seat')")
+    mira.page.click("[data-test=leave]")
+    mira.page.click("[role=radio]:has-text('Sandbox')")
+    mira.page.click("[data-test=play-now]")
+    mira.until("window.__test && window.__test.state().status === 'running'")
+    mira.evaluate("window.__test.slow(400)")
+    text = mira.page.inner_text("[data-test=slow]")
+    assert "400 ms" in text and "follows your hand" in text and "clock" not in text
+    mira.evaluate("window.__test.slow(null)")
+    mira.evaluate(
+        """window.__said = [];
+        new MutationObserver(() => {
+          for (const one of document.querySelectorAll(".notes [role=alert], .notes [aria-live=assertive]"))
+            window.__said.push(one.textContent);
+        }).observe(document.body, {childList: true, subtree: true, characterData: true});"""
+    )
+    mira.evaluate("window.__test.drop()")
+    mira.until("window.__said.some((text) => text.startsWith('Connection lost'))")
+    mira.until("window.__test.link().kind === 'live'")
+    said = set(mira.evaluate("window.__said"))
+    assert all(not re.search(r"\d", text) for text in said), said
+    mira.page.click("[data-test=leave]")
+
+
+def test_the_rules_are_beside_the_mode_that_is_chosen(person: Any) -> None:
+    """In the tile that has the choice, also on a phone, and they change with it."""
+    mira = person("Mira", **PHONE)
+    mira.go()
+    mira.page.wait_for_selector("[data-test=rules] >> text=Rules of the duel")
+    mira.page.click("[role=radio]:has-text('Curling')")
+    mira.page.wait_for_selector("[data-test=rules] >> text=Nearest to the button scores")
+    assert serious(mira.page) == []
