@@ -175,3 +175,45 @@ async def test_every_call_of_the_document_has_the_form_of_its_answer(site: Stack
     described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     assert described == {(method, path.replace(":path", "")) for method, path in ANSWERS}
     assert len(described) > 50
+
+
+async def test_answers_about_bots_forks_and_drains_have_that_form_too(site: Stack) -> None:
+    """A lobby with a bot on demand, a fork of a duel, and an operator who drains the server: the last test."""
+    async with (
+        Person(site.url) as ada,
+        Person(site.url) as eve,
+        Person(site.url) as bot,
+        Person(site.url) as boss,
+    ):
+        for person, who in (
+            (ada, {}),
+            (eve, {}),
+            (bot, {"kind": "bot"}),
+            (boss, {"name": "boss", "secret": SECRET}),
+        ):
+            await person.login(**who)
+        checked = Checked((await ada.get("/openapi.json")).json())
+
+        async def ask(person: Person, path: str, **given: Any) -> Any:
+            headers = {"authorization": f"Bearer {person.token}"}
+            token = given.pop("token", "")
+            answer = await person.http.request("POST", path.format(token=token), json=given, headers=headers)
+            assert answer.status_code == 200, answer.text
+            return checked.check("POST", path, answer)
+
+        await ask(bot, "/api/bots/requests")
+        lobby = await ask(ada, "/api/open", mode="duel", size=2, bots=False)
+        asked = await ask(ada, "/api/sessions/{token}/bots", token=lobby["session"], skill="novice")
+        assert asked["wanted"] == 1
+        assert [row["session"] for row in (await ask(bot, "/api/bots/requests"))["requests"]] == [
+            lobby["session"]
+        ]
+        seat = await ask(bot, "/api/bots/seat", session=lobby["session"])
+        assert seat["session"] == lobby["session"]
+        async with duel(site.url) as game:
+            tick = (await eve.look(game.session))["tick"]
+            fork = await ask(eve, "/api/sessions/{token}/fork", token=game.session, tick=tick)
+            assert fork["parent"] == game.session
+        server = (await boss.get("/api/admin/overview")).json()["servers"][0]["id"]
+        await asyncio.gather(ask(boss, "/api/admin/drain", server=server), ask(boss, "/api/drain"))
+    assert len(checked.seen) == 7
