@@ -81,7 +81,10 @@ class Viewer(Protocol):
 class FrameSink(Protocol):
     """Another server that relays this session to its own members."""
 
-    def send_frame(self, frame: bytes) -> bool:
+    wanted: int
+    """The streams of delta frames that the other server's viewers need."""
+
+    def send_frame(self, frame: bytes, deltas: Sequence[Deltas]) -> bool:
         """Send a frame; False if it was skipped because too much is unsent."""
 
     def send_topology(self, topology: bytes) -> None: ...
@@ -327,11 +330,17 @@ class Audience:
             sink.send_topology(topology)
 
     def wanted_deltas(self, now: float) -> int:
-        """The streams of delta frames that viewers need, for ``Solver.step_world``."""
+        """The streams of delta frames that viewers need, here and behind relays, for ``Solver.step_world``."""
+        wanted = self.wanted_chains(now)
+        for sink in self.sinks:
+            wanted |= sink.wanted
+        return wanted | (self.channels.wanted(now) if self.channels else 0)
+
+    def wanted_chains(self, now: float) -> int:
+        """Those of them that go over the sockets of this server."""
         fast, slow = self._lanes.fast, self._lanes.slow
         wanted = (FAST if fast else 0) | (SLOW if slow else 0)
-        wanted |= (FAST_KEY if fast.wants_key(now) else 0) | (SLOW_KEY if slow.wants_key(now) else 0)
-        return wanted | (self.channels.wanted(now) if self.channels else 0)
+        return wanted | (FAST_KEY if fast.wants_key(now) else 0) | (SLOW_KEY if slow.wants_key(now) else 0)
 
     def show(self, frame: bytes, deltas: Sequence[Deltas] = ()) -> None:
         """Send a frame to every viewer whose write buffer has room. deltas: the same as delta frames, for the viewers
@@ -348,7 +357,7 @@ class Audience:
             size=len(frame),
         )
         for sink in list(self.sinks):
-            sink.send_frame(frame)
+            sink.send_frame(frame, deltas)
         if self.channels:
             self.channels.show(frame, framed, [lossy for _, _, lossy in deltas], now)
         if self._lanes:
@@ -376,7 +385,7 @@ class Audience:
             sink.send_topology(self._topology)
         sink.send_pace(self._dilation)
         if self._frame is not None:
-            sink.send_frame(self._frame)
+            sink.send_frame(self._frame, ())
 
     def _send_current(self, viewer: Viewer) -> None:
         if self.observers is not None:

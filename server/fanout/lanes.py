@@ -15,7 +15,7 @@ from typing import Protocol
 from tussle.lobby.wire.delta_layout import follows, is_keyframe
 from tussle.server.fanout.framing import binary_frame
 
-__all__ = ["BACKLOG_BYTES", "Lane", "LaneViewer", "Lanes"]
+__all__ = ["BACKLOG_BYTES", "KEY_S", "Lane", "LaneViewer", "Lanes"]
 
 BACKLOG_BYTES = 4096
 """Unsent bytes of a viewer above which it gets the slow lane: some seconds of its frames."""
@@ -25,6 +25,7 @@ CALM_BYTES = 1024
 """Unsent bytes of a viewer that keeps up: about the newest frame."""
 
 KEY_S = 0.25
+"""The least time between two keyframes of a lane [s]."""
 
 
 class LaneViewer(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -25,10 +26,12 @@ from tussle.lobby.servers import Servers
 from tussle.lobby.store.call_lanes import own_task
 from tussle.lobby.views import Views
 from tussle.server.fanout.audience import Audience
+from tussle.server.fanout.lanes import KEY_S
 from tussle.server.gateway.relay_messages import RELAY_PATH, decode_relay, encode_relay
 from tussle.server.sessions.core import Answer, Superseded
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.run import Run
+from tussle.server.solver.delta_streams import FAST, SLOW
 
 __all__ = ["Relays", "RemoteRun"]
 
@@ -64,6 +67,8 @@ class RemoteRun:
         self._pending: dict[int, _PendingInput] = {}
         self._connection: RelayConnection | None = None
         self._settled = asyncio.Event()
+        self._streams = 0
+        self._keyed_at = float("-inf")
         self.over = False
         self.task = own_task(self._follow(), name=f"remote-{token}")
 
@@ -100,7 +105,7 @@ class RemoteRun:
                 self._refuse_old()
                 await asyncio.sleep(RETRY_S)
                 continue
-            self._connection = connection
+            self._connection, self._streams = connection, 0
             connection.watchers[self.token] = self
             connection.send("watch", self.token)
             for number, pending in self._pending.items():
@@ -109,6 +114,23 @@ class RemoteRun:
             self._connection = None
             self._refuse_old()
             await asyncio.sleep(RETRY_S)
+
+    def show(self, frame: bytes, chains: Sequence[Sequence[Any]] = ()) -> None:
+        """Show the members a frame of the holder, and tell the holder which delta frames they need. chains: the frames
+        of the fast and of the slow stream, one pair for each advance since the frame before."""
+        self.audience.show(frame, [(fast, slow, None) for fast, slow in chains])
+        now = time.monotonic()
+        wanted = self.audience.wanted_chains(now)
+        streams = wanted & (FAST | SLOW)
+        if wanted != streams and now - self._keyed_at >= KEY_S:
+            self._keyed_at = now
+        elif streams == self._streams:
+            return
+        else:
+            wanted = streams
+        self._streams = streams
+        if self._connection is not None:
+            self._connection.send("want", self.token, wanted)
 
     def _send(self, connection: RelayConnection, number: int, pending: _PendingInput) -> None:
         word = "act_again" if pending.again else "act"
@@ -222,7 +244,9 @@ class RelayConnection:
     def _handle(self, message: list[Any]) -> None:
         match message:
             case ["frame", str(token), bytes(frame)] if token in self.watchers:
-                self.watchers[token].audience.show(frame)
+                self.watchers[token].show(frame)
+            case ["frame", str(token), bytes(frame), list(chains)] if token in self.watchers:
+                self.watchers[token].show(frame, chains)
             case ["topology", str(token), bytes(topology)] if token in self.watchers:
                 self.watchers[token].audience.set_topology(topology)
             case ["notice", str(token), state, str(reason), int(ends_at)] if token in self.watchers:

@@ -7,10 +7,10 @@ The left server has the members (server/gateway/relay_client.py), the right one 
 (server/gateway/relay_server.py). There is one WebSocket per pair of servers, opened with a ticket from the store, so
 that only servers of the realm can open one. Messages are msgpack arrays that begin with their name:
 
-    to the holder:   ["watch", T] ["unwatch", T] ["act", n, T, seat, id, kind, d]
+    to the holder:   ["watch", T] ["unwatch", T] ["want", T, streams of delta frames] ["act", n, T, seat, id, kind, d]
                      ["act_again", n, T, seat, id, kind, d]: its id was used before the gateway knew the seat
-    from the holder: ["frame", T, bytes] ["topology", T, bytes] ["notice", T, state, reason, turn_ends_at]
-                     ["pace", T, dilation]
+    from the holder: ["frame", T, bytes], after a "want" ["frame", T, bytes, [[fast, slow], ...]]
+                     ["topology", T, bytes] ["notice", T, state, reason, turn_ends_at] ["pace", T, dilation]
                      ["taken", n, tick] ["superseded", n, tick]
                      ["refused", n, code, message, field, retry_after] ["gone", T]
 

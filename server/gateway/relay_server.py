@@ -7,7 +7,7 @@ relay has more than BACKLOG_BYTES unsent.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from tussle.server.fanout.audience import Audience
 from tussle.server.gateway.relay_messages import decode_relay, encode_relay
 from tussle.server.sessions.core import Superseded
 from tussle.server.sessions.holder import Holder
+from tussle.server.solver.delta_streams import CHAINS, FAST_KEY, SLOW_KEY, Deltas
 
 __all__ = ["serve_relay"]
 
@@ -37,13 +38,27 @@ class RelaySink:
         self.token = token
         self._write = write
         self._backlog = backlog
+        self._asked = False
         self.gone = False
+        self.wanted = 0
 
-    def send_frame(self, frame: bytes) -> bool:
-        """Send a frame; False if it was skipped because too much is unsent."""
+    def want(self, wanted: int) -> None:
+        """Send these streams of delta frames with the frames, and a keyframe next if it says so."""
+        self._asked = True
+        self.wanted = wanted & CHAINS
+
+    def send_frame(self, frame: bytes, deltas: Sequence[Deltas]) -> bool:
+        """Send a frame; False if it was skipped because too much is unsent: the chain of delta frames then breaks, and
+        the other server asks for a keyframe."""
         if self._backlog() > BACKLOG_BYTES:
             return False
-        self._write(encode_relay("frame", self.token, frame))
+        if not self._asked:
+            self._write(encode_relay("frame", self.token, frame))
+            return True
+        chains = [(fast, slow) for fast, slow, _ in deltas] if self.wanted else []
+        if chains:
+            self.wanted &= ~(FAST_KEY | SLOW_KEY)
+        self._write(encode_relay("frame", self.token, frame, chains))
         return True
 
     def send_topology(self, topology: bytes) -> None:
@@ -119,6 +134,10 @@ async def serve_relay(
                     else:
                         sinks[token] = watched, sink
                         watched.add_sink(sink)
+                case ["want", str(token), int(wanted)] if token in sinks:
+                    sinks[token][1].want(wanted)
+                case ["want", str(), int()]:
+                    pass  # it has been sent "gone"
                 case ["unwatch", str(token)] if token in sinks:
                     watched, sink = sinks.pop(token)
                     watched.sinks.discard(sink)

@@ -18,12 +18,15 @@ from tussle.lobby.wire.lossy_deltas import LossyEncoder
 from tussle.server.simulation.simulation import Advance
 
 __all__ = [
-    "FAST", "FAST_KEY", "LOSSY", "LOSSY_KEEP", "LOSSY_KEY", "LOSSY_REFERENCE", "ONCE", "SLOW", "SLOW_FRAMES",
+    "CHAINS", "FAST", "FAST_KEY", "LOSSY", "LOSSY_KEEP", "LOSSY_KEY", "LOSSY_REFERENCE", "ONCE", "SLOW", "SLOW_FRAMES",
     "SLOW_KEY", "DeltaStreams", "Deltas",
 ]  # fmt: skip
 
 FAST, FAST_KEY, SLOW, SLOW_KEY = 1, 2, 4, 8
 """What is asked for: each stream, and that its frame is a keyframe."""
+
+CHAINS = FAST | FAST_KEY | SLOW | SLOW_KEY
+"""What goes over sockets."""
 
 LOSSY, LOSSY_KEY, LOSSY_KEEP, LOSSY_REFERENCE = 16, 32, 64, 256
 """The lossy stream, that its frame is a keyframe or becomes a reference, and the factor of the reference's number."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from tussle.server.gateway.relay_messages import decode_relay, encode_relay
 from tussle.server.gateway.relay_server import BACKLOG_BYTES, RelaySink, serve_relay
+from tussle.server.solver.delta_streams import FAST, FAST_KEY, LOSSY
 
 
 def test_only_frames_are_skipped_while_a_relay_has_a_backlog() -> None:
@@ -15,18 +16,37 @@ def test_only_frames_are_skipped_while_a_relay_has_a_backlog() -> None:
     sent: list[bytes] = []
     backlog = BACKLOG_BYTES + 1
     sink = RelaySink("k7qm2xpv", sent.append, lambda: backlog)
-    assert not sink.send_frame(b"\1skipped")
+    assert not sink.send_frame(b"\1skipped", ())
     sink.send_topology(b"\2shape")
     sink.send_notice("paused", "operator", 7)
     sink.send_gone()
     backlog = BACKLOG_BYTES
-    assert sink.send_frame(b"\1frame")
+    assert sink.send_frame(b"\1frame", ())
     assert [decode_relay(message) for message in sent] == [
         ["topology", "k7qm2xpv", b"\2shape"],
         ["notice", "k7qm2xpv", "paused", "operator", 7],
         ["gone", "k7qm2xpv"],
         ["frame", "k7qm2xpv", b"\1frame"],
     ]
+
+
+def test_delta_frames_are_sent_only_to_a_server_that_asked() -> None:
+    """One that did not know the word gets frames as before. A keyframe is asked for once; other bits mean nothing."""
+    sent: list[bytes] = []
+    sink = RelaySink("k7qm2xpv", sent.append, lambda: 0)
+    deltas = [(b"\4fast", b"", b"lossy"), (b"\3fast", None, None)]
+    sink.send_frame(b"\1", deltas)
+    sink.want(FAST | FAST_KEY | LOSSY)
+    assert sink.wanted == FAST | FAST_KEY
+    sink.send_frame(b"\1", ())  # a frame that no step has made: of a session that begins
+    assert sink.wanted == FAST | FAST_KEY
+    sink.send_frame(b"\1", deltas)
+    assert sink.wanted == FAST
+    sink.want(0)
+    sink.send_frame(b"\1", deltas)
+    assert [decode_relay(message)[2:] for message in sent] == [
+        [b"\1"], [b"\1", []], [b"\1", [[b"\4fast", b""], [b"\3fast", None]]], [b"\1", []],
+    ]  # fmt: skip
 
 
 async def test_an_input_is_taken_only_behind_those_that_were_sent_away() -> None:
