@@ -32,6 +32,7 @@ from tussle.lobby.rules.actions import ActionField  # noqa: E402
 from tussle.lobby.settings import Settings  # noqa: E402
 from tussle.server.modes.mode import CatalogueBody, Mode, Seat  # noqa: E402
 from tussle.server.modes.registry import all_modes  # noqa: E402
+from tussle.server.modes.turn_mode import TurnMode  # noqa: E402
 
 SETTINGS_HEAD = """# Settings
 
@@ -133,8 +134,9 @@ the newest one of a seat and tick takes effect. `cost`: solver time that an inpu
 first world; each seat has a budget (`too_costly`).
 """
 
-LAST_OF_ALL = ("not_your_turn", "seat_out", "not_running")
-"""Codes of every mode, apart from those of its own modules."""
+OF_ALL = ("seat_out", "not_running", "left", "too_many_inputs", "too_costly")
+OF_TURNS = ("not_your_turn", "world_moving", "already_acted")
+"""Codes of every mode, and of every mode in turns, apart from those of its own modules."""
 
 
 def modes_page() -> str:
@@ -194,9 +196,14 @@ def _argument(field: ActionField, name: str, bodies: Iterable[str]) -> str:
 def _refusals(mode: type[Mode]) -> list[str]:
     """The codes in the modules of a mode, and of what its inputs are checked with."""
     folder = ROOT.joinpath(*mode.__module__.split(".")[1:]).parent
-    checked = [*folder.glob("*.py"), ROOT / "lobby" / "rules" / "actions.py"]
-    found = {code for path in checked for code in re.findall(r'code="(\w+)"', path.read_text())}
-    return sorted((found | set(LAST_OF_ALL)) & set(CODES))
+    texts = [path.read_text() for path in folder.glob("*.py")]
+    rules = {"actions"} | {
+        name for text in texts for name in re.findall(r"rules\.(actions|slots) import", text)
+    }
+    texts += [(ROOT / "lobby" / "rules" / f"{name}.py").read_text() for name in rules]
+    found = {code for text in texts for code in re.findall(r'code="(\w+)"', text)}
+    turns = OF_TURNS if issubclass(mode, TurnMode) else ()
+    return sorted((found | set(OF_ALL) | set(turns)) & set(CODES))
 
 
 PAGES = {

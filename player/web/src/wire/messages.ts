@@ -379,7 +379,7 @@ export interface SessionMessage {
   d: SessionView;
 }
 
-/** A session as every player may see it. Times are ms of the store's clock; `brief` is the newest turn_started; `closes_at` is when a waiting lobby times out; `params` are the mode's, as the host chose them; `min_distance` [m] is the smallest distance so far, as of the newest readings. Of a fork: `parent`, and `parent_tick`, its first tick; `exact` is false if that is not the very state that was asked for. */
+/** A session as every player may see it. `status`: open, filled, starting, running, paused, ended, timed_out or failed. Times are ms of the store's clock; `brief` is the newest turn_started; `closes_at` is when a waiting lobby times out; `params` are the mode's, as the host chose them; `min_distance` [m] is the smallest distance so far, as of the newest readings. Of a fork: `parent`, and `parent_tick`, its first tick; `exact` is false if that is not the very state that was asked for. */
 export interface SessionView {
   session: string;
   status: string;
