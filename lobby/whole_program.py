@@ -27,7 +27,7 @@ from numba.core.cpu import CPUContext
 from numba.core.registry import cpu_target
 from numba.core.targetconfig import ConfigStack, TargetConfig
 
-__all__ = ["compile_whole"]
+__all__ = ["compare_quickly", "compile_whole"]
 
 WRAPPERS = frozenset({"no_cpython_wrapper", "no_cfunc_wrapper", "forceinline"})
 """Options by which two compilations of one function of numba do not differ."""
@@ -92,6 +92,38 @@ def _is_part() -> bool:
 
 
 @contextmanager
+def compare_quickly(ignored: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Until the end of the block, compare the options of two compilations without making two dictionaries of all of
+    them, as numba does: a third of the time of ``compile_whole``. ``ignored``: options that may differ; without any the
+    machine code is the same.
+
+    Raises AttributeError or ImportError with a numba of another structure.
+    """
+
+    def equal(self, other):
+        if self is other:
+            return True
+        if not isinstance(other, TargetConfig):
+            return NotImplemented
+        if self._values == other._values:
+            return True
+        names = (self._values.keys() | other._values.keys()) - ignored
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    with _replaced((TargetConfig, "__eq__", equal), (TargetConfig, "__hash__", lambda self: 1)):
+        yield
+
+
+@contextmanager
+def _replaced(*replaced: tuple[Any, str, Any]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for owner, name, value in replaced:
+            stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, value)
+        yield
+
+
+@contextmanager
 def compile_whole(count: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Compile in this way until the end of the block. ``count`` is called for each function.
 
@@ -121,28 +153,12 @@ def compile_whole(count: Callable[[], None] = lambda: None) -> Iterator[None]:
         if result.library.whole:
             save(self, signature, result)
 
-    def equal(self, other):
-        if self is other:
-            return True
-        if not isinstance(other, TargetConfig):
-            return NotImplemented
-        if self._values == other._values:
-            return True
-        names = (self._values.keys() | other._values.keys()) - WRAPPERS
-        return all(getattr(self, name) == getattr(other, name) for name in names)
-
-    replaced: list[tuple[Any, str, Any]] = [
+    whole = _replaced(
         (cpu_target.target_context.codegen(), "_library_class", ProgramPart),
         (CPUContext, "get_executable", get_executable),
         (CPUContext, "create_cpython_wrapper", create_cpython_wrapper),
         (CPUContext, "create_cfunc_wrapper", lambda self, *arguments, **options: None),
         (Cache, "save_overload", save_overload),
-        # numba's own comparison makes two dictionaries of all options: a third of the time of a compilation.
-        (TargetConfig, "__eq__", equal),
-        (TargetConfig, "__hash__", lambda self: 1),
-    ]
-    with ExitStack() as stack:
-        for owner, name, value in replaced:
-            stack.callback(setattr, owner, name, getattr(owner, name))
-            setattr(owner, name, value)
+    )
+    with whole, compare_quickly(WRAPPERS):
         yield
