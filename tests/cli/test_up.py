@@ -25,9 +25,11 @@ TUSSLE = [sys.executable, "-c", "from tussle.cli.main import main; main()"]
 
 
 def environ(data_dir: Path) -> dict[str, str]:
-    """Return the environment of a process: quick duels, and little of the outer environment."""
+    """Return the environment of a process: quick duels, and little of the outer environment. A killed bot's seat, and
+    a lobby in which a bot waits alone after that, are given up soon."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "NUMBA_CACHE_DIR", "LANG") if key in os.environ}
     quick = {"SIM_SPEED": "0", "BOT_THINK_S": "0", "SOLVERS": "1", "DATA_DIR": str(data_dir)}
+    quick |= {"RECONNECT_GRACE_S": "2", "LOBBY_TIMEOUT_S": "10"}
     return {**kept, **quick, "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
 
 

@@ -28,6 +28,7 @@ LONGEST = (
     "tests/whole/test_play.py",
     "tests/worker/spring/test_solvers.py",
     "tests/whole/test_deaths.py",
+    "tests/server/physics/test_determinism.py",
     "tests/cli/test_up.py",
     "tests/server/gateway/test_replay_gate.py",
     "tests/whole",
