@@ -27,11 +27,14 @@ from tussle.lobby.wire.delta_compiled import delta_folder, has_machine_code, loa
 
 __all__ = ["kernel_folders", "load_kernels", "main", "warm_up"]
 
-FUNCTIONS = 165
+FUNCTIONS = 236
 """Functions that the solver's kernels have, those of numba included; a few more or less change nothing."""
 
 KEPT = 4
 """Versions of the sources whose machine code is kept for other clones; each takes 2 MB."""
+
+CALM = 10
+"""Nice value of what is compiled beside the solver's kernels."""
 
 SHARE = 0.8
 """The part of the time that passes until all functions are typed; the rest is LLVM's."""
@@ -93,9 +96,10 @@ def _load(also: Callable[[], object] = lambda: None) -> None:
 def _compile(parts: list[str], progress: Callable[[str, float], None]) -> None:
     """Compile those parts, each in a process. One that fails is compiled again in numba's own way.
 
-    The first of them reports: one line of output for each function.
+    The first of them reports: one line of output for each function. The others, which are shorter, get the time that
+    it leaves.
     """
-    started = {part: _start(part) for part in parts}
+    started = {part: _start(part, *["calm"] * (part != parts[0])) for part in parts}
     for part, child in started.items():
         with child:
             assert child.stdout is not None
@@ -115,7 +119,7 @@ def _start(part: str, *options: str) -> subprocess.Popen[str]:
         env=child_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if options else subprocess.DEVNULL,
+        stderr=subprocess.PIPE if "plain" in options else subprocess.DEVNULL,
         text=True,
     )
 
@@ -197,7 +201,8 @@ def _progress_at(descriptor: str) -> Callable[[str, float], None]:
 
 
 def main(arguments: list[str]) -> int:
-    """Compile one part in this process: ``solver`` or ``deltas``, and ``plain`` for numba's own way.
+    """Compile one part in this process: ``solver`` or ``deltas``; ``plain`` for numba's own way, ``calm`` for the time
+    that other processes leave.
 
     ``--progress DESCRIPTOR [FOLDER]``: load all, compiled by other processes where it must be, as ``./run`` does. The
     folder keeps the machine code for other clones of the same sources.
@@ -212,6 +217,8 @@ def main(arguments: list[str]) -> int:
             _keep(folder)
         return 0
     gc.disable()  # a process of half a minute that makes millions of small objects: a sixth of the time
+    if "calm" in options and hasattr(os, "nice"):
+        os.nice(CALM)
     if "plain" in options:
         _store(part)
         return 0
