@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support import scheduler
+from tests.support.paths import ROOT
 from tests.support.scheduler import BROWSER, Scheduler, is_spare, worker_count
 
 FILES = ("tests/lobby/rules/test_slots.py", "tests/cli/test_up.py", "tests/whole/test_play.py", BROWSER)
@@ -43,3 +44,11 @@ def test_the_worker_beyond_the_cores_waits_for_nothing() -> None:
 def test_without_one_more_worker_each_runs_everything() -> None:
     assert not is_spare("gw1", 2)
     assert order_of("gw1", 2) == order_of("gw0", 3)
+
+
+def test_a_time_limit_of_pytest_is_no_wait() -> None:
+    """Files with such a limit, and those that only wait for processes which compute, are for the spare worker too."""
+    assert "mark.timeout(" in (ROOT / "tests/lobby/wire/test_deltas.py").read_text()
+    assert not scheduler._waits("tests/lobby/wire/test_deltas.py")
+    assert all((ROOT / name).is_file() and not scheduler._waits(name) for name in scheduler.COMPUTE)
+    assert scheduler._waits("tests/server/sessions/test_holder.py")
