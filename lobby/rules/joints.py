@@ -72,12 +72,14 @@ class Joint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Contact of the bodies ``a`` and ``b``, instead of what follows from their materials. ``collide``: false lets them
-    pass through one another. ``friction``: Coulomb's mu between them; null is that of their materials."""
+    pass through one another. ``friction``: Coulomb's mu between them, ``restitution``: the share of their speed with
+    which they separate after an impact; null is that of their materials."""
 
     a: Name
     b: Name
     collide: bool = True
     friction: NonNegative | None = None
+    restitution: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
 
 
 def check_joints(joints: Iterable[Joint], bodies: Iterable[str] | None = None) -> None:
@@ -124,6 +126,8 @@ def check_pairs(pairs: Iterable[Pair], bodies: Iterable[str] | None = None) -> N
             fault = "the pair is there twice"
         if pair.friction is not None and not math.isfinite(pair.friction):
             fault = "its friction is not finite"
+        if pair.restitution is not None and not 0.0 <= pair.restitution <= 1.0:
+            fault = "its restitution is from 0 to 1"
         seen.add(frozenset((pair.a, pair.b)))
         for body in (pair.a, pair.b):
             if names is not None and body not in names:

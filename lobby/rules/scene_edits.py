@@ -27,7 +27,7 @@ from tussle.lobby.rules.scene_limits import (
     check_world,
     is_mesh_scale,
 )
-from tussle.lobby.rules.scenes import Body, Recipe, Scene, decode_scene
+from tussle.lobby.rules.scenes import Body, Recipe, Scene, check_restitution, decode_scene
 from tussle.lobby.text import check_text
 
 __all__ = [
@@ -206,6 +206,7 @@ def _checked_body(body: Body, meshes: Mapping[str, int]) -> Document:
             field="rail",
         )
     check_pins(body.id, body.kind, body.pins)
+    check_restitution(body)
     vertices = check_body(body) or _mesh_vertices(body.id, body.shape, meshes)
     for name, sets in (("pins", body.pins), ("handles", body.handles)):
         if not all(0 <= min(one.vertices) <= max(one.vertices) < vertices for one in sets if one.vertices):

@@ -145,6 +145,7 @@ def check_body(body: Body) -> int:
         _within("density", material.density, 0.1, 1e5)
         _within("stiffness", material.stiffness, 10.0, 1e12)
         _within("friction", material.friction, 0.0, FRICTION_MAX)
+        _within("restitution", material.restitution, 0.0, 1.0)
         _within("damping", material.damping, 0.0, 1e3)
         _within("position", max(map(abs, body.position)), 0.0, REACH)
         _within("rotation", math.hypot(*body.rotation), 1e-6, 1e6)

@@ -23,6 +23,7 @@ __all__ = [
     "Rail",
     "Recipe",
     "Scene",
+    "check_restitution",
     "decode_scene",
     "encode_scene",
     "scene_schema",
@@ -43,13 +44,15 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 class Material(_Document, frozen=True):
     """The material of a body. ``density`` is in kg/m^3; ``stiffness`` [Pa] is Young's modulus, for an affine body the
     modulus of its orthogonality energy; ``friction`` is Coulomb's mu, combined over a pair as the geometric mean;
-    ``damping`` [1/s] multiplies velocities by exp(-damping*dt) each tick."""
+    ``damping`` [1/s] multiplies velocities by exp(-damping*dt) each tick. ``restitution``, of a pair the larger one, is
+    the share of the speed of an impact with which bodies separate; an elastic body has none, it bounces by itself."""
 
     density: Positive
     stiffness: Positive = 1e6
     poisson: Annotated[float, msgspec.Meta(ge=0, lt=0.5)] = 0.4
     friction: NonNegative = 0.4
     damping: NonNegative = 0.0
+    restitution: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
 
 class Recipe(_Document, frozen=True):
@@ -106,7 +109,8 @@ class Scene(_Document, frozen=True):
     """``dhat`` [m] is the distance at which the barrier begins; ``friction_speed`` [m/s] is eps_v, below which
     friction counts as static; ``contact_mass`` [kg] sizes the barrier's stiffness (its force at dhat/2 carries that
     mass); ``tolerance`` [m/s]: Newton has converged when its error, divided by dt, is at most this. 0, the default of
-    the last three, leaves the choice to the solver: by the size and mass of the bodies, dhat and dt."""
+    the last three, leaves the choice to the solver: by the size and mass of the bodies, dhat and dt. ``integrator``:
+    bdf2 is of second order and keeps motion much longer."""
 
     bodies: Annotated[tuple[Body, ...], msgspec.Meta(min_length=1, max_length=512)]
     schema: Literal["tussle-scene/1"] = "tussle-scene/1"
@@ -120,6 +124,7 @@ class Scene(_Document, frozen=True):
     max_iterations: Annotated[int, msgspec.Meta(ge=1, le=500)] = 25
     joints: Annotated[tuple[Joint, ...], msgspec.Meta(max_length=512)] = ()
     pairs: Annotated[tuple[Pair, ...], msgspec.Meta(max_length=512)] = ()
+    integrator: Literal["implicit_euler", "bdf2"] = "implicit_euler"
 
 
 def decode_scene(document: bytes | str) -> Scene:
@@ -140,9 +145,17 @@ def decode_scene(document: bytes | str) -> Scene:
                 field="rail",
             )
         check_pins(body.id, body.kind, body.pins)
+        check_restitution(body)
     check_joints(scene.joints, seen)
     check_pairs(scene.pairs, seen)
     return scene
+
+
+def check_restitution(body: Body) -> None:
+    """Raise Refused (bad_scene) if a body that cannot have a restitution has one."""
+    if body.kind == "elastic" and body.material.restitution != 0.0:
+        message = f"body {body.id!r}: an elastic body has no restitution, it bounces by its elasticity"
+        raise Refused(message, code="bad_scene", field="material")
 
 
 def with_bodies(scene: Scene, bodies: Sequence[Body]) -> Scene:

@@ -59,6 +59,7 @@ __all__ = [
     "add_joints",
     "arm_limits",
     "drop_apart",
+    "find_pair",
     "island_joints_energy",
     "joined_groups",
     "measure_joints",
@@ -458,7 +459,7 @@ def joined_groups(joints, bodies, lagged):
 
 
 @inner
-def _find_pair(keys, groups, a, b):
+def find_pair(keys, groups, a, b):
     """Return the place of a pair of groups among sorted keys, or -1. groups: how many there are."""
     key = min(a, b) * groups + max(a, b)
     low, high = 0, keys.shape[0]
@@ -474,7 +475,7 @@ def _find_pair(keys, groups, a, b):
 @inner
 def pair_friction(joints, groups, a, b, mu):
     """Return the friction of two groups: that of their pair if it has one, else ``mu``. groups: how many there are."""
-    found = _find_pair(joints.rubbing, groups, a, b)
+    found = find_pair(joints.rubbing, groups, a, b)
     return joints.rubs[found] if found >= 0 else mu
 
 
@@ -487,7 +488,7 @@ def drop_apart(apart, groups, vertex_group, pairs):
     kept = 0
     for p in range(pairs.shape[0]):
         a, b = vertex_group[pairs[p, 1]], vertex_group[second_vertex(pairs, p)]
-        if _find_pair(apart, groups, a, b) >= 0:
+        if find_pair(apart, groups, a, b) >= 0:
             continue
         for k in range(5):
             pairs[kept, k] = pairs[p, k]

@@ -35,11 +35,11 @@ from tussle.server.physics.joint_forces import (
     SLIDER,
     SPRING,
 )
-from tussle.server.physics.kernel_arrays import Joints, Tables
+from tussle.server.physics.kernel_arrays import Bounces, Joints, Tables
 from tussle.server.physics.layout import Part
 from tussle.server.physics.world_state import Floats
 
-__all__ = ["JOINT_STIFFNESS", "lay_out_joints"]
+__all__ = ["JOINT_STIFFNESS", "lay_out_bounces", "lay_out_joints"]
 
 JOINT_STIFFNESS = 1e5
 """The stiffness of a joint, in units of the larger mass / dt^2: a joint that carries the weight of that mass gives way
@@ -93,12 +93,7 @@ def lay_out_joints(
     apart = {(numbers[one.a], numbers[one.b]) for one in joints if not one.collide and one.b is not None}
     apart |= {(numbers[one.a], numbers[one.b]) for one in pairs if not one.collide}
     keys = sorted({min(a, b) * groups + max(a, b) for a, b in apart})
-    rubbing = sorted(
-        (min(a, b) * groups + max(a, b), one.friction)
-        for one in pairs
-        if one.friction is not None
-        for a, b in [(numbers[one.a], numbers[one.b])]
-    )
+    rubbing = _pair_values(numbers, pairs, "friction")
     made = Joints(
         start=starts.astype(np.int64),
         links=links,
@@ -110,6 +105,37 @@ def lay_out_joints(
         rubs=np.array([friction for _, friction in rubbing], dtype=np.float64),
     )
     return made, tuple(joint for _, joint in owned)
+
+
+def _pair_values(numbers: dict[str, int], pairs: Sequence[Pair], field: str) -> list[tuple[int, float]]:
+    """Return the pairs with a value of their own, by their key in Joints.apart, and that value; sorted."""
+    found = []
+    for one in pairs:
+        value = getattr(one, field)
+        if value is not None:
+            a, b = sorted((numbers[one.a], numbers[one.b]))
+            found.append((a * len(numbers) + b, value))
+    return sorted(found)
+
+
+def lay_out_bounces(
+    tables: Tables, bodies: list[Part], obstacles: list[Part], pairs: Sequence[Pair]
+) -> Bounces | None:
+    """Return what restitution needs; None in a scene without any."""
+    parts = [*bodies, *obstacles]
+    numbers = {part.body.id: number for number, part in enumerate(parts)}
+    share = np.array([part.body.material.restitution for part in parts], dtype=np.float64)
+    own = _pair_values(numbers, pairs, "restitution")
+    if not share.any() and not any(value for _, value in own):
+        return None
+    moved = [part.body.kind == "affine" and not part.fixed.any() for part in bodies]
+    return Bounces(
+        share=share,
+        keys=np.array([key for key, _ in own], dtype=np.int64),
+        shares=np.array([value for _, value in own], dtype=np.float64),
+        bends=np.array([part.elastic for part in parts], dtype=bool),
+        mass=np.where(moved, [part.mass for part in bodies], 0.0).astype(np.float64),
+    )
 
 
 def _refuse(joint: Joint, message: str) -> Refused:

@@ -15,6 +15,7 @@ from tussle.server.physics.world_state import Bools, Floats
 __all__ = [
     "AFFINE",
     "ELASTIC",
+    "Bounces",
     "Bulks",
     "ContactRow",
     "Islands",
@@ -104,6 +105,21 @@ class Joints(NamedTuple):
     apart: Ints
     rubbing: Ints
     rubs: Floats
+
+
+class Bounces(NamedTuple):
+    """What restitution needs of a model; b bodies, g groups, p pairs.
+
+    share (g,): restitution of each group; a pair has the larger one. keys (p,): pairs of groups a < b with one of their
+    own, as a * groups + b, sorted. shares (p,): that. bends (g,): takes no part. mass (b,): of bodies that an impulse
+    moves [kg], 0 for others.
+    """
+
+    share: Floats
+    keys: Ints
+    shares: Floats
+    bends: Bools
+    mass: Floats
 
 
 class Bulks(NamedTuple):

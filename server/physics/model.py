@@ -14,7 +14,7 @@ from tussle.lobby.rules.joints import Joint
 from tussle.lobby.rules.scenes import Rail, Scene
 from tussle.server.physics.geometry import Ints
 from tussle.server.physics.inertia import measure_motion
-from tussle.server.physics.kernel_arrays import AFFINE, Bulks, Joints, Springs, Tables
+from tussle.server.physics.kernel_arrays import AFFINE, Bounces, Bulks, Joints, Springs, Tables
 from tussle.server.physics.pin_motions import PinMotion
 from tussle.server.physics.world_state import Floats, State
 
@@ -51,6 +51,7 @@ class Model:
     weighted sum is the mean of the handle's vertices. pins: springs that hold affine bodies, and pins that move.
     motions: of those that move. tables: the arrays of the kernels. bulks: sizes of bodies, then of obstacles. joints:
     those of the scene, in the order of State.broken. joint_arrays: what the kernels need of them, and of pairs.
+    bounces: what restitution needs, None in a scene without.
     """
 
     scene: Scene
@@ -82,6 +83,7 @@ class Model:
     bulks: Bulks
     joints: tuple[Joint, ...]
     joint_arrays: Joints
+    bounces: Bounces | None = None
 
     def body(self, name: str) -> int:
         """Return the number of a body. Raises KeyError if no body has this name."""

@@ -16,7 +16,8 @@ from tussle.server.physics import shapes
 from tussle.server.physics.barrier import barrier_force
 from tussle.server.physics.contact_check import TOUCH, check_contact, intersecting_pairs, nearest_pair
 from tussle.server.physics.geometry import Mesh, bounding_radius
-from tussle.server.physics.joint_layout import lay_out_joints
+from tussle.server.physics.integrators import with_past
+from tussle.server.physics.joint_layout import lay_out_bounces, lay_out_joints
 from tussle.server.physics.layout import (
     Part,
     add_grips,
@@ -110,6 +111,7 @@ def compile_scene(
         bulks=measure_bulks([*bodies, *obstacles], tables),
         joints=joints,
         joint_arrays=joint_arrays,
+        bounces=lay_out_bounces(tables, bodies, obstacles, scene.pairs),
     )
     q = np.concatenate([np.zeros((0, 3)), *[part.q for part in bodies]])
     v = np.concatenate([np.zeros((0, 3)), *[part.v for part in bodies]])
@@ -118,6 +120,8 @@ def compile_scene(
         q[rows] = rail_pose(model, number, 0.0)
         v[rows] = 0.0
     state = State(q=q, v=v, active=np.ones(count, dtype=bool), broken=np.zeros(len(joints), dtype=bool))
+    if scene.integrator == "bdf2":
+        state = with_past(state, tables, gravity, scene.dt)
     if check:
         refuse_overlaps(model, state)
     return model, state

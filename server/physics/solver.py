@@ -14,6 +14,13 @@ import numpy as np
 from tussle.lobby.errors import Refused, SolverFailed
 from tussle.server.physics.barrier import barrier_force
 from tussle.server.physics.inertia import predict_positions
+from tussle.server.physics.integrators import (
+    carry_past,
+    free_past,
+    measure_velocities,
+    predict_second_order,
+    weigh,
+)
 from tussle.server.physics.joint_forces import (
     BODY_A,
     BODY_B,
@@ -28,6 +35,7 @@ from tussle.server.physics.kernel_arrays import AFFINE, Joints, SolverParameters
 from tussle.server.physics.model import GRAVITY, Model, motion_energies, parking, rail_pose
 from tussle.server.physics.newton import minimise_potential
 from tussle.server.physics.pin_motions import move_pins
+from tussle.server.physics.restitution import bounce
 from tussle.server.physics.substeps import count_substeps
 from tussle.server.physics.world_state import Bools, Control, Floats, State, StepReport
 
@@ -41,6 +49,13 @@ MOTION_SHARE = 1e-3
 """The default tolerance of a step, in units of its own motion, or of the motion that friction takes for none."""
 PART_ITERATIONS = 4
 """The iterations that each further part of a tick has at least, when earlier ones used up the limit of the scene."""
+LOAD_MAX = 1.5
+"""The impulse between two bodies in a step from which on they collide, in units of the weight of the lighter one times
+the step: one that rests on another is at 1."""
+BOUNCE_MIN = 2.0
+"""The smallest speed of an impact that bounces, in units of what gravity adds in a tick."""
+BOUNCE_FLOOR = 1e-3
+"""The same without gravity [m/s]."""
 STILL = Control()
 """A control without inputs."""
 
@@ -86,40 +101,80 @@ def _advance(
             q[rows] = parking(model, body)
             v[rows] = 0.0
     v = _apply_velocity_changes(model, active, q, v, control)
+    second = len(state.q_past) > 0
+    q_past, v_past, collided = *carry_past(state, q, v, model.dt), state.collided
     parts = count_substeps(model.bulks, active, q, v, h, model.scene.dhat)
     tick, iterations = state.tick, model.scene.max_iterations
     reports: list[StepReport] = []
     for part in range(parts):
-        state = State(q=q, v=v, active=active, tick=tick, broken=state.broken)
+        if second and part == 0 and h / parts != model.dt:
+            q_past, v_past = free_past(model.tables, model.gravity, q, v, h / parts)
+        state = State(q, v, active, tick, state.broken, q_past, v_past, collided)
         time = (tick + (part + 1) / parts - control.rail_delay) * h
         halt = control.halt and part == parts - 1
-        q, v, report = _solve_part(model, state, control, h / parts, time, iterations, halt)
+        first = state.collided
+        end, report = _solve_part(model, state, first, control, h / parts, time, iterations, halt)
+        spent = report.iterations
+        if second and (new := _colliding(model, report, h / parts) & ~first).any():
+            first = first | new
+            end, report = _solve_part(model, state, first, control, h / parts, time, iterations, halt)
         if iterates is not None:
             iterates.append(state.q)
             for count in range(report.iterations):
-                iterates.append(_solve_part(model, state, control, h / parts, time, count, halt)[0])
-            iterates.append(q)
+                iterates.append(_solve_part(model, state, first, control, h / parts, time, count, halt)[0].q)
+            iterates.append(end.q)
+        if first is not state.collided:
+            report = replace(report, iterations=spent + report.iterations)
+        q, v, q_past, v_past, collided = end.q, end.v, end.q_past, end.v_past, end.collided
         reports.append(report)
         iterations = max(PART_ITERATIONS, iterations - report.iterations)
     report = _joined(reports)
     broken = state.broken
     if model.joints:
         broken = broken | _breaking(model, report)
-    return State(q=q, v=v, active=active, tick=tick + 1, broken=broken), report
+    if second and h / parts != model.dt:
+        q_past, v_past = free_past(model.tables, model.gravity, q, v, model.dt)
+    return State(q, v, active, tick + 1, broken, q_past, v_past, collided), report
+
+
+def _colliding(model: Model, report: StepReport, h: float) -> Bools:
+    """Return which bodies collided in a step of h [s], shape (bodies,)."""
+    weight = np.append(model.masses, math.inf) * (GRAVITY * h * LOAD_MAX)
+    weight[[body for body, _, _ in model.rails]] = math.inf
+    hit = np.linalg.norm(report.impulses, axis=2) > np.minimum(weight[:, None], weight[None, :])
+    return np.asarray(hit.any(axis=1)[:-1])
 
 
 def _solve_part(
-    model: Model, state: State, control: Control, h: float, time: float, iterations: int, halt: bool
-) -> tuple[Floats, Floats, StepReport]:
-    """Advance a part of a tick by h [s] to ``time`` [s], that of the rails. Returns q, v and the report.
+    model: Model,
+    state: State,
+    first: Bools,
+    control: Control,
+    h: float,
+    time: float,
+    iterations: int,
+    halt: bool,
+) -> tuple[State, StepReport]:
+    """Advance a part of a tick by h [s] to ``time`` [s], that of the rails. Returns the state after it, at the same
+    tick, and the report.
 
-    halt: the velocities are zero after it. Raises SolverFailed if the result is not finite.
+    The past of ``state``, if it has one, is h before it. first (bodies,): bodies that take implicit Euler in a scene of
+    bdf2. halt: the velocities are zero after it. Raises SolverFailed if the result is not finite.
     """
     q, active, bodies = state.q, state.active, len(model.body_ids)
     drag = model.damping if control.drag is None else model.damping + control.drag
     coast, predicted = predict_positions(
         model.tables.node_start, active, np.exp(-drag * h), model.gravity, q, state.v, h
     )
+    tables, second = model.tables, None
+    if len(state.q_past):
+        higher = active & ~first
+        higher[[body for body, _, _ in model.rails]] = False
+        sizes = np.diff(model.node_offset)
+        second = np.repeat(higher, sizes)
+        decay = np.repeat(np.exp(-drag * h), sizes)
+        predict_second_order(state, second, decay, model.gravity, h, coast, predicted)
+        tables = weigh(tables, higher, model.node_offset)
     for body, _, _ in model.rails:
         rows = slice(model.node_offset[body], model.node_offset[body + 1])
         if active[body]:
@@ -130,7 +185,7 @@ def _solve_part(
     springs = _collect_springs(model, q, active, control, h, time)
     joints = _with_joints(model, state, h) if model.joints else model.joint_arrays
     q_next, iterations, contacts, nearest, converged, energies = minimise_potential(
-        model.tables,
+        tables,
         joints,
         springs,
         len(model.pins.body),
@@ -148,7 +203,15 @@ def _solve_part(
         held += measure_joints(joints, q_next, transmitted)
     if not math.isfinite(float(q_next.sum())):
         raise SolverFailed(f"tick {state.tick}: the step is not finite")
-    v_next = np.zeros_like(q) if halt else (q_next - q) / h
+    v_next = np.zeros_like(q) if halt else measure_velocities(state, second, q_next, h)
+    hit = np.zeros(bodies, dtype=bool)
+    if model.bounces is not None and not halt:
+        present = np.append(active, np.ones(len(model.static_ids), dtype=bool))
+        least = max(BOUNCE_MIN * float(np.linalg.norm(model.scene.gravity)) * model.dt, BOUNCE_FLOOR)
+        hit = bounce(
+            model.tables, model.joint_arrays.apart, model.bounces, present, q, q_next, state.v, v_next, model.gravity,
+            model.scene.dhat, least, impulses,
+        )  # fmt: skip
     kinetic, gravity = motion_energies(model, State(q=q_next, v=v_next, active=active))
     report = StepReport(
         iterations=iterations,
@@ -165,7 +228,26 @@ def _solve_part(
         friction=friction,
         joints=transmitted,
     )
-    return q_next, v_next, report
+    end = State(q_next, v_next, active, state.tick, state.broken)
+    if second is not None:
+        end = _with_history(model, state, end, second, hit, h, halt)
+        end = replace(end, collided=hit | _colliding(model, report, h))
+    return end, report
+
+
+def _with_history(
+    model: Model, before: State, end: State, second: Bools, hit: Bools, h: float, halt: bool
+) -> State:
+    """Return the end of a step of h [s] with its past: the start of the step for the nodes that took BDF2 in it.
+
+    second (nodes,): those. hit (bodies,): bodies whose velocities changed after the step.
+    """
+    second = second & ~np.repeat(hit, np.diff(model.node_offset))
+    q_past, v_past = free_past(model.tables, model.gravity, end.q, end.v, h)
+    q_past[second], v_past[second] = before.q[second], before.v[second]
+    if halt:
+        q_past, v_past = end.q.copy(), end.v.copy()
+    return replace(end, q_past=q_past, v_past=v_past)
 
 
 def _joined(reports: list[StepReport]) -> StepReport:

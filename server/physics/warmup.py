@@ -27,7 +27,7 @@ def warm_up(progress: Callable[[str, float], None] = lambda stage, share: None) 
     bodies = (
         Body("ground", Recipe("slab", {"size": [4, 0.2, 4]}), stone, kind="static"),
         Body("a", cube, stone, position=(0.0, 0.155, 0.0), handles=(Handle("top", (0,)),)),
-        Body("b", cube, stone, position=(0.0, 0.465, 0.0)),
+        Body("b", cube, Material(density=500.0, restitution=0.5), position=(0.0, 0.465, 0.0)),
         Body(
             "c",
             Recipe("block", {"size": [0.3] * 3, "cells": [1, 1, 1]}),

@@ -41,6 +41,9 @@ class State:
     q: generalised positions [m], shape (nodes, 3), float64. v: generalised velocities [m/s], shape (nodes, 3),
     float64. active: which bodies take part, shape (bodies,), bool. tick: steps since the start; simulation time is
     tick * dt. broken: which joints broke, shape (joints,), bool, in the order of ``Model.joints``.
+
+    With the integrator bdf2 also q_past [m] and v_past [m/s], shape (nodes, 3): one tick before, and collided, shape
+    (bodies,): which bodies collided in the last tick. Otherwise they are empty.
     """
 
     q: Floats
@@ -48,6 +51,9 @@ class State:
     active: Bools
     tick: int = 0
     broken: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    q_past: Floats = field(default_factory=lambda: np.zeros((0, 3)))
+    v_past: Floats = field(default_factory=lambda: np.zeros((0, 3)))
+    collided: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,7 @@ def _read_rigid(document: dict[str, Any], path: Path, folder: Path, note: Note) 
     problem = document["rigid_body_problem"]
     _list_rest(document, RIGID_NAMES, "", note)
     _list_rest(problem, RIGID_PROBLEM_NAMES, "rigid_body_problem.", note)
-    if float(problem.get("coefficient_restitution", -1)) > 0.0:
-        note("not taken: coefficient_restitution")
+    restitution = min(max(float(problem.get("coefficient_restitution", 0.0)), 0.0), 1.0)
     mu = float(problem.get("coefficient_friction", 0.0))
     bodies: list[Body] = []
     joints: list[Joint] = []
@@ -82,7 +81,8 @@ def _read_rigid(document: dict[str, Any], path: Path, folder: Path, note: Note) 
         place = _vector(entry.get("position", (0, 0, 0)))
         velocity = _vector(entry.get("linear_velocity", (0, 0, 0)))
         spin = np.radians(_vector(entry.get("angular_velocity", (0, 0, 0))))
-        material = Material(float(entry.get("density", 1000.0)), RIGID_STIFFNESS, friction=mu)
+        density = float(entry.get("density", 1000.0))
+        material = Material(density, RIGID_STIFFNESS, friction=mu, restitution=restitution)
         held = entry.get("is_dof_fixed", False)
         held = [held] * 6 if isinstance(held, bool) else [bool(one) for one in held]
         if len(held) != 6 or len(place) != 3:

@@ -22,13 +22,22 @@ from tussle.lobby.wire.frames import BodyKind, TopologyBody
 from tussle.server.modes.mode import Effect, View
 from tussle.server.physics.checkpoint import decode_state, encode_state
 from tussle.server.physics.contact_check import check_contact
+from tussle.server.physics.integrators import carry_past, with_past
 from tussle.server.physics.layout import rotation_matrix
 from tussle.server.physics.model import Model, affines, body_vertices, motion_energies, parking
 from tussle.server.physics.path_check import check_path
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
 from tussle.server.physics.stored_meshes import load_mesh
-from tussle.server.physics.world_state import ContactCheck, Control, Floats, PathCheck, State, StepReport
+from tussle.server.physics.world_state import (
+    Bools,
+    ContactCheck,
+    Control,
+    Floats,
+    PathCheck,
+    State,
+    StepReport,
+)
 
 __all__ = ["World"]
 
@@ -61,7 +70,7 @@ class World:
             raise ProtocolError(error.message, code="bad_checkpoint") from None
         if state.q.shape != first.q.shape or state.active.shape != first.active.shape:
             raise ProtocolError("a checkpoint of another scene", code="bad_checkpoint")
-        if state.broken.shape != first.broken.shape:
+        if state.broken.shape != first.broken.shape or state.q_past.shape != first.q_past.shape:
             raise ProtocolError("a checkpoint of another scene", code="bad_checkpoint")
         return cls._of(model, state, version, grips)
 
@@ -87,6 +96,9 @@ class World:
         digest.update(state.v.tobytes())
         digest.update(state.active.tobytes())
         digest.update(state.broken.tobytes())
+        digest.update(state.q_past.tobytes())
+        digest.update(state.v_past.tobytes())
+        digest.update(state.collided.tobytes())
         digest.update(rules)
         return digest.digest()
 
@@ -116,7 +128,7 @@ class World:
             gravity=np.zeros_like(self.model.gravity),
             rails=(),
         )
-        rest = replace(self.state, v=np.zeros_like(self.state.v))
+        rest = self._moved(self.state.q, np.zeros_like(self.state.v), self.state.active, True).state
         _, report = step(model, rest)  # without an iteration and a way to go it moves nothing, and measures
         kinetic, _ = motion_energies(self.model, self.state)
         return kinetic, report.gravity, report.elastic, report.springs, 0.0, 0.0
@@ -144,7 +156,18 @@ class World:
             else:
                 v[rows.start] += velocity
                 v[rows.start + 1 : rows.stop] += np.cross(spin, q[rows.start + 1 : rows.stop])
-        return self._at(replace(state, q=q, v=v, active=active))
+        still = np.full(len(q), effect.halt)
+        for body in (*effect.remove, *effect.place):
+            still[self._nodes(body)] = True
+        for body in effect.push:
+            still[self._nodes(body)] = False
+        return self._moved(q, v, active, still)
+
+    def _moved(self, q: Floats, v: Floats, active: Bools, rest: Bools | bool) -> World:
+        """This world with its nodes moved and pushed. rest: which of them are at rest now."""
+        still = np.full(len(q), rest) if isinstance(rest, bool) else rest
+        q_past, v_past = carry_past(self.state, q, v, self.model.dt, still)
+        return self._at(replace(self.state, q=q, v=v, active=active, q_past=q_past, v_past=v_past))
 
     def posed(self, poses: list[Floats | None]) -> World:
         """The world at tick 0 and at rest, with the given nodes of each body; None for a body that is out."""
@@ -153,13 +176,15 @@ class World:
         for body, pose in enumerate(poses):
             active[body] = pose is not None
             q[self._nodes(body)] = parking(self.model, body) if pose is None else pose
-        return self._at(replace(self.state, q=q, v=np.zeros_like(q), active=active, tick=0))
+        moved = self._moved(q, np.zeros_like(q), active, True)
+        return self._at(replace(moved.state, tick=0, collided=np.zeros_like(self.state.collided)))
 
     def rebuilt(self, scene: Scene) -> World:
         """The same world with the bodies of ``scene``. Bodies of the same id keep their state, new bodies take the
         pose that the scene gives them, and all other bodies are removed. The mode checks that a new body has space."""
         model, first = compile_scene(scene, load_mesh=load_mesh, check=False, grips=self.grips)
         q, v, active = first.q.copy(), first.v.copy(), first.active.copy()
+        kept = []
         moving = [body for body in scene.bodies if body.kind != "static"]
         new = World._of(model, first, self.version + 1, self.grips)
         for number, body in enumerate(moving):
@@ -168,11 +193,19 @@ class World:
                 old = self.model.body(body.id)
                 q[rows], v[rows] = self.state.q[self._nodes(old)], self.state.v[self._nodes(old)]
                 active[number] = self.state.active[old]
+                kept.append((number, old))
             else:
                 q[rows] = new._pose(number, body.position, body.rotation)
         broke = set(self._broken())
         broken = np.array([joint.id in broke for joint in model.joints], dtype=bool)
-        return new._at(State(q=q, v=v, active=active, tick=self.state.tick, broken=broken))
+        state = State(q=q, v=v, active=active, tick=self.state.tick, broken=broken)
+        if len(first.q_past):
+            state = with_past(state, model.tables, model.gravity, model.dt)
+            for number, old in kept:
+                rows, before = new._nodes(number), self._nodes(old)
+                state.q_past[rows], state.v_past[rows] = self.state.q_past[before], self.state.v_past[before]
+                state.collided[number] = self.state.collided[old]
+        return new._at(state)
 
     def restart(self, scene: Scene) -> World:
         """The world as ``scene`` begins, at the present tick, as the next version."""

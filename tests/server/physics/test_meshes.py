@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
+import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -320,3 +323,36 @@ def test_a_stored_mesh_is_read_by_its_hash_only(tmp_path: Path) -> None:
         with pytest.raises(Refused) as caught:
             load_mesh(Recipe("mesh", params))
         assert caught.value.reason == "unknown_mesh"
+
+
+VTU = """<VTKFile type="UnstructuredGrid" version="0.1" byte_order="LittleEndian" header_type="UInt64"{compressor}>
+<UnstructuredGrid><Piece NumberOfPoints="{points}" NumberOfCells="{cells}"><Points>
+<DataArray type="Float64" NumberOfComponents="3" format="{format}">{data}</DataArray></Points><Cells>
+<DataArray type="Int64" Name="connectivity" format="ascii">0 1 2 3</DataArray>
+<DataArray type="Int64" Name="offsets" format="ascii">4</DataArray>
+<DataArray type="UInt8" Name="types" format="ascii">10</DataArray></Cells></Piece></UnstructuredGrid></VTKFile>"""
+CORNERS = "0 0 0 1 0 0 0 1 0 0 0 1"
+BLOCKS = base64.b64encode(struct.pack("<3Q", 1 << 60, 1 << 60, 0) + bytes(96)).decode()
+
+
+@pytest.mark.parametrize(
+    ("points", "cells", "form", "data"),
+    [
+        (10**15, 1, "ascii", CORNERS),
+        (4, 10**15, "ascii", CORNERS),
+        (4, 1, "binary", BLOCKS),
+    ],
+)
+def test_a_vtu_header_that_lies_is_refused(
+    tmp_path: Path, points: int, cells: int, form: str, data: str
+) -> None:
+    """Numbers of points, cells and blocks that the file does not have: one line, and memory for none of them."""
+    compressor = ' compressor="vtkZLibDataCompressor"' if form == "binary" else ""
+    path = tmp_path / "lie.vtu"
+    text = VTU.format(compressor=compressor, points=points, cells=cells, format=form, data=data)
+    path.write_text(text)
+    tracemalloc.start()
+    with pytest.raises(BadMesh):
+        read_mesh(path)
+    assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    tracemalloc.stop()

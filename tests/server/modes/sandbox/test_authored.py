@@ -285,3 +285,15 @@ def test_a_body_that_pins_move_is_not_brought_back() -> None:
     names = [d["id"] for _ in range(20) for _, name, d in made.run(10).events if name == "returned"]
     assert "slide" in names
     assert "pinned" not in names
+
+
+def test_a_scene_of_bdf2_is_restored_at_any_tick() -> None:
+    """Its checkpoints have the past of the state: also after a push from outside, a mark, and a change of gravity."""
+    made = Made(msgspec.structs.replace(SCENE, integrator="bdf2", dt=1 / 60))
+    acts = {3: ("grab", {"body": "stone", "handle": "v0"}), 12: ("mark", {}), 14: ("freeze", {"state": "on"}),
+            16: ("freeze", {"state": "off"}), 20: ("gravity", {"strength": 3.0}), 26: ("undo", {})}  # fmt: skip
+    for tick in range(30):
+        there = Simulation.restore(made.spec, made.simulation.checkpoint())
+        kind, d = acts.get(tick, ("", {}))
+        inputs = [Input(0, kind, tick + 1, d)] if kind else []
+        assert there.advance(inputs, 1).hashes == made.run(1, *inputs).hashes, tick
