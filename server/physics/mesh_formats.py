@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import lzma
 import re
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import meshio
@@ -30,6 +33,9 @@ Cells = dict[str, Ints]
 
 MOST_CORNERS = 3_000_000
 """Largest number of points in a file, before equal ones are merged."""
+
+DECOMPRESSED_MAX = 512 << 20
+"""Largest size of the data of a compressed VTU file [bytes]: those of MOST_CORNERS and their cells are smaller."""
 
 _SCALARS = {
     b"char": 1, b"uchar": 1, b"int8": 1, b"uint8": 1, b"short": 2, b"ushort": 2, b"int16": 2, b"uint16": 2,
@@ -317,6 +323,34 @@ def _check_counts(path: Path, data: bytes, pattern: bytes, base: int = 10) -> No
             raise _unreadable(path, f"it states {stated} entries, which its {len(data)} bytes do not hold")
 
 
+@contextlib.contextmanager
+def _bounded_vtu() -> Iterator[None]:
+    """Let meshio's reader of VTU files decompress at most DECOMPRESSED_MAX bytes. Not for two threads at once."""
+    left = DECOMPRESSED_MAX
+
+    def bounded(begin: Callable[[], Any]) -> Any:
+        def decompress(data: bytes) -> bytes:
+            nonlocal left
+            stream = begin()
+            out: bytes = stream.decompress(data, left + 1)
+            left -= len(out)
+            if left < 0:
+                raise ValueError(f"its data are more than {DECOMPRESSED_MAX} bytes")
+            if not stream.eof:
+                raise ValueError("its compressed data break off")
+            return out
+
+        return SimpleNamespace(decompress=decompress)
+
+    module: Any = meshio.vtu._vtu
+    before = module.zlib, module.lzma
+    module.zlib, module.lzma = bounded(zlib.decompressobj), bounded(lzma.LZMADecompressor)
+    try:
+        yield
+    finally:
+        module.zlib, module.lzma = before
+
+
 def _by_meshio(check: Callable[[Path, bytes], None] | None) -> Callable[[Path], tuple[Floats, Cells]]:
     def read(path: Path) -> tuple[Floats, Cells]:
         if check is not None:
@@ -328,6 +362,7 @@ def _by_meshio(check: Callable[[Path, bytes], None] | None) -> Callable[[Path], 
                 contextlib.redirect_stdout(noise),
                 contextlib.redirect_stderr(noise),
                 np.errstate(all="ignore"),
+                _bounded_vtu(),
             ):
                 found: Any = meshio.read(path)
             points = np.asarray(found.points, dtype=np.float64)

@@ -201,6 +201,11 @@ describe("shapes and materials", () => {
     const rail = withKind({ ...cube("box", [0, 0, 0]), velocity: [1, 0, 0], pins: [{ vertices: [] }] }, "rail");
     expect(rail.rail).not.toBeNull();
     expect([rail.velocity, rail.pins]).toEqual([[0, 0, 0], []]);
+    const lively = { ...cube("box", [0, 0, 0]), material: { ...WOOD.material, restitution: 0.5 } };
+    expect(writeBody(lively)["material"]).toEqual({ ...WOOD.material, restitution: 0.5 });
+    expect(writeBody({ ...lively, material: { ...WOOD.material, restitution: 0 } })).toEqual(writeBody(cube("box", [0, 0, 0])));
+    expect(withKind(lively, "static").material.restitution).toBe(0.5);
+    expect(withKind(lively, "elastic").material).toEqual(WOOD.material);
     expect(withKind(rail, "affine").rail).toBeNull();
     expect(kindsOf(madeShape("block"))[0]).toBe("elastic");
     expect(kindsOf(madeShape("box"))).not.toContain("elastic");

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import lzma
 import struct
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from tussle.lobby.errors import Refused
 from tussle.lobby.mesh_files import READY, MeshFiles
 from tussle.lobby.rules.mesh_faults import BadMesh, MeshFault
 from tussle.lobby.rules.scenes import Body, Recipe
+from tussle.server.physics import mesh_formats
 from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.embedding import embed, embedded_vertices
 from tussle.server.physics.geometry import Mesh, signed_volume
@@ -356,3 +359,26 @@ def test_a_vtu_header_that_lies_is_refused(
         read_mesh(path)
     assert tracemalloc.get_traced_memory()[1] < 64 << 20
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("pack", [zlib.compress, lzma.compress])
+def test_a_compressed_vtu_that_is_too_long_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
+) -> None:
+    """A small file could ask for any memory. One within the bound is read, also after another was refused."""
+    corners = np.array([float(one) for one in CORNERS.split()]).tobytes()
+    name = "vtkZLibDataCompressor" if pack is zlib.compress else "vtkLZMADataCompressor"
+
+    def made(data: bytes) -> Path:
+        packed = pack(data)
+        head = struct.pack("<4Q", 1, len(data), 0, len(packed))
+        coded = base64.b64encode(head).decode() + base64.b64encode(packed).decode()
+        path = tmp_path / "packed.vtu"
+        text = VTU.format(compressor=f' compressor="{name}"', points=4, cells=1, format="binary", data=coded)
+        path.write_text(text)
+        return path
+
+    monkeypatch.setattr(mesh_formats, "DECOMPRESSED_MAX", 1 << 20)
+    with pytest.raises(BadMesh, match="more than 1048576 bytes"):
+        read_mesh(made(bytes(8 << 20)))
+    assert len(read_mesh(made(corners)).vertices) == 4

@@ -202,6 +202,7 @@ const NUMBERS: readonly { readonly key: keyof Material; readonly label: string; 
   { key: "poisson", label: "Poisson", low: 0, high: 0.499, step: 0.01 },
   { key: "friction", label: "Friction µ", low: 0, high: 10, step: 0.05 },
   { key: "damping", label: "Damping", unit: "1/s", low: 0, high: 1000, step: 0.1 },
+  { key: "restitution", label: "Restitution", low: 0, high: 1, step: 0.05 },
 ];
 
 function Substance({ bench, bodies, off }: { bench: Workbench; bodies: readonly Body[]; off: boolean }) {
@@ -221,7 +222,8 @@ function Substance({ bench, bodies, off }: { bench: Workbench; bodies: readonly 
       </div>
       <div class="two">
         {NUMBERS.map(({ key, ...rest }) => {
-          const values = bodies.map((body) => body.material[key]);
+          if (key === "restitution" && bodies.some((body) => body.kind === "elastic")) return null;
+          const values = bodies.map((body) => body.material[key] ?? 0);
           return values.every((one) => one === values[0]) ? <NumberField key={key} {...rest} value={values[0]!} disabled={off} onBegin={begin} onCommit={(value) => void bench.change((body) => ({ ...body, material: { ...body.material, [key]: value } }))} test={`material-${key}`} /> : null;
         })}
       </div>

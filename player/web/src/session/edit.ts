@@ -154,10 +154,12 @@ export function madeShape(kind: string): Recipe {
   return { kind, params: SHAPES[kind]!.params };
 }
 
-/** The kind changes what goes with it: a rail has a motion, an obstacle has no speed. */
+/** The kind changes what goes with it: a rail has a motion, an obstacle no speed, an elastic body no restitution. */
 export function withKind(body: Body, kind: Body["kind"]): Body {
   const still = kind === "static" || kind === "rail";
-  return { ...body, kind, rail: kind === "rail" ? (body.rail ?? { ...DEFAULT_RAIL, amplitude: [0.5, 0, 0], frequency: 0.25 }) : null, ...(still ? { velocity: [0, 0, 0], spin: [0, 0, 0], pins: [] } : {}) };
+  const { restitution, ...material } = body.material;
+  // An elastic body bounces by its elasticity; the server refuses a number for it.
+  return { ...body, kind, material: kind === "elastic" || restitution === undefined ? material : { ...material, restitution }, rail: kind === "rail" ? (body.rail ?? { ...DEFAULT_RAIL, amplitude: [0.5, 0, 0], frequency: 0.25 }) : null, ...(still ? { velocity: [0, 0, 0], spin: [0, 0, 0], pins: [] } : {}) };
 }
 
 /** Only filled shapes can be elastic. */

@@ -11,6 +11,8 @@ export interface Material {
   readonly poisson: number;
   readonly friction: number;
   readonly damping: number;
+  /** Absent: 0. */
+  readonly restitution?: number;
 }
 
 export interface Recipe {
@@ -104,7 +106,7 @@ export function writeBody(body: Body): Raw {
   const { density, ...rest } = body.material;
   return {
     ...trimmed(body, BODY),
-    material: { density, ...trimmed(rest, MATERIAL) },
+    material: { density, ...trimmed(rest, { ...MATERIAL, restitution: 0 }) },
     ...(body.rail ? { rail: trimmed(body.rail, DEFAULT_RAIL) } : {}),
   };
 }
