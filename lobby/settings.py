@@ -106,6 +106,11 @@ class Settings:
 
     # the server
     host: str = setting("127.0.0.1", "address that the server listens on")
+    playground: str = setting(
+        "auto",
+        "whether the workbench for modes, /playground, is served; auto: while HOST is a loopback address",
+        among=("auto", "on", "off"),
+    )
     port: int = setting(8420, "port of HTTP and WebSocket; 0: a free one", low=0, high=65535)
     public_url: str = setting(
         "",

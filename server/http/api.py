@@ -39,7 +39,7 @@ from tussle.server.http.scene_routes import SceneRoutes
 from tussle.server.http.security import SecurityMiddleware
 from tussle.server.http.shape_routes import ShapeRoutes
 from tussle.server.http.springs import SpringRoutes
-from tussle.server.http.static import web_routes
+from tussle.server.http.static import allows_playground, web_routes
 from tussle.server.http.upload_routes import UploadRoutes
 
 __all__ = ["create_app", "described_endpoints"]
@@ -110,8 +110,10 @@ def create_app(backend: Backend) -> Starlette:
         return explain(error)
 
     rights = Rights(requests.authenticate, backend.operators.roles_of, requests.charge_operation)
+    settings = backend.settings
+    pages = web_routes(rights, playground=allows_playground(settings.playground, settings.host))
     return Starlette(
-        routes=[*make_routes(endpoints, rights), *web_routes(rights)],
+        routes=[*make_routes(endpoints, rights), *pages],
         middleware=[
             Middleware(
                 SecurityMiddleware,

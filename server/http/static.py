@@ -5,6 +5,7 @@
     /anything          index.html, so that every address of the client works. Its files are named relative to it, since
                        a proxy may have put the server below any path
     /anything/         redirected to the address without the slash
+    /playground        404, unless the setting PLAYGROUND allows the workbench
 
 A .br or .gz file next to a file is sent to clients that accept its encoding. This module must never serve a path
 outside dist, and its route must be the last one. server/http/security.py adds the Content-Security-Policy.
@@ -22,12 +23,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
+from tussle.lobby.addresses import is_loopback
 from tussle.lobby.logs import get_logger
 from tussle.lobby.roles import Operation
 from tussle.server.http.content_headers import accepted_codings, has_content
 from tussle.server.http.rights import Rights
 
-__all__ = ["DIST", "web_routes"]
+__all__ = ["DIST", "allows_playground", "web_routes"]
 
 log = get_logger("server.web")
 
@@ -39,6 +41,8 @@ NOT_BUILT = """Tussle runs here, but its web client has not been built.
 
 The API and the WebSocket work: see docs/protocol.md, or `tussle watch`.
 """
+
+NO_PLAYGROUND = "This server does not offer the playground (PLAYGROUND=on).\n"
 
 NAME_BYTES = 255
 """Longest name of a file. A file system raises an error for a longer one."""
@@ -52,14 +56,21 @@ mimetypes.add_type("font/woff2", ".woff2")
 mimetypes.add_type("text/javascript", ".js")
 
 
-def web_routes(rights: Rights, dist: Path = DIST) -> list[BaseRoute]:
-    """The routes of the client, which must come after all other routes."""
+def allows_playground(wanted: str, host: str) -> bool:
+    """Whether the workbench is served. wanted: the setting PLAYGROUND. host: the address that the server listens on."""
+    return wanted == "on" or (wanted == "auto" and is_loopback(host))
+
+
+def web_routes(rights: Rights, dist: Path = DIST, *, playground: bool = False) -> list[BaseRoute]:
+    """The routes of the client, which must come after all other routes. playground: whether /playground is served."""
     if not (dist / "index.html").is_file():
         log.warning("web_client_not_built", build="python player/web/build.py")
 
     async def files(request: Request) -> Response:
         if request.url.path.startswith("/api/"):
             raise HTTPException(404, "Not Found")
+        if request.path_params["path"].strip("/") == "playground" and not playground:
+            return PlainTextResponse(NO_PLAYGROUND, 404, headers={"cache-control": "no-store"})
         return await run_in_threadpool(_answer, dist, request)
 
     return [rights.public_route("/{path:path}", Operation.PAGES, files, methods=["GET", "HEAD"])]

@@ -31,6 +31,9 @@ applySettings();
 if (pathOf(location.pathname)?.replace(/\/$/, "") === "/admin") {
   startPage();
   void import("./screens/admin").then(({ Admin }) => render(<Admin />, page));
+} else if (pathOf(location.pathname)?.replace(/\/$/, "") === "/playground") {
+  startPage();
+  void import("./screens/playground").then(({ Playground }) => render(<Playground />, page));
 } else {
   start();
   render(<App />, page);

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from tussle.lobby.accounts import PlayerInfo
 from tussle.server.http.rights import Rights
-from tussle.server.http.static import web_routes
+from tussle.server.http.static import allows_playground, web_routes
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def dist(tmp_path: Path) -> Path:
     return folder
 
 
-def serving(dist: Path) -> httpx.AsyncClient:
+def serving(dist: Path, *, playground: bool = False) -> httpx.AsyncClient:
     async def nobody(_: Request) -> PlayerInfo:
         raise AssertionError("a page needs no login")
 
     rights = Rights(nobody, lambda _: frozenset(), lambda *_: None)
-    transport = httpx.ASGITransport(Starlette(routes=web_routes(rights, dist)))
+    transport = httpx.ASGITransport(Starlette(routes=web_routes(rights, dist, playground=playground)))
     return httpx.AsyncClient(transport=transport, base_url="http://tussle")
 
 
@@ -108,3 +108,31 @@ async def test_without_a_bundle_the_page_has_the_build_command(tmp_path: Path) -
         answer = await client.get("/")
     assert answer.status_code == 200
     assert "player/web/build.py" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/playground", "/playground/"])
+async def test_the_playground_is_served_only_where_it_is_allowed(dist: Path, path: str) -> None:
+    """Its address is not that of a page elsewhere, with or without a slash."""
+    async with serving(dist) as client:
+        refused = await client.get(path)
+        assert (refused.status_code, "PLAYGROUND" in refused.text) == (404, True)
+    async with serving(dist, playground=True) as client:
+        assert (await client.get("/playground")).text.startswith("<title>Tussle")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "host", "allowed"),
+    [
+        ("auto", "127.0.0.1", True),
+        ("auto", "::1", True),
+        ("auto", "0.0.0.0", False),
+        ("auto", "192.0.2.7", False),
+        ("on", "0.0.0.0", True),
+        ("off", "127.0.0.1", False),
+    ],
+)
+def test_without_a_word_the_playground_is_for_this_machine_only(
+    wanted: str, host: str, allowed: bool
+) -> None:
+    """PLAYGROUND is auto: a server that others reach serves it only when asked."""
+    assert allows_playground(wanted, host) is allowed

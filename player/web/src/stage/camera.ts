@@ -25,6 +25,8 @@ interface Pose {
 /** How much nearer the camera is while it follows a body, and the rate at which it follows [1/s]. */
 const NEAR = 0.55;
 const CHASE = 7;
+/** How much nearer the camera comes for a glimpse. */
+const GLIMPSED = 0.82;
 
 export class Camera {
   readonly camera = new THREE.PerspectiveCamera(LENS, 1, 0.1, 100);
@@ -36,6 +38,8 @@ export class Camera {
   /** The pose that the camera glides to. */
   private destination: Pose | null = null;
   private moved = false;
+  /** The pose before a glimpse, and what is left of it [s]. */
+  private back: { readonly pose: Pose; readonly moved: boolean; left: number } | null = null;
   private readonly flat: boolean;
 
   /** flat: from a lower place, for a picture that is wide and not high. The whole mat is in view either way. */
@@ -71,7 +75,16 @@ export class Camera {
     }
   }
 
+  /** Turn a little towards a point for some seconds, then back. A person who moves the camera keeps it. */
+  glimpse(x: number, y: number, z: number, seconds: number): void {
+    if (this.back) return;
+    const { yaw, pitch, distance } = this;
+    this.back = { pose: { yaw, pitch, distance, target: this.target.clone() }, moved: this.moved, left: seconds };
+    this.destination = { yaw, pitch, distance: distance * GLIMPSED, target: this.target.clone().lerp(new THREE.Vector3(x, Math.max(y, -0.4), z), 0.5) };
+  }
+
   orbit(dx: number, dy: number): void {
+    this.back = null;
     this.moved = true;
     this.destination = null;
     this.yaw -= dx * 0.006;
@@ -80,6 +93,7 @@ export class Camera {
   }
 
   zoom(factor: number): void {
+    this.back = null;
     this.moved = true;
     this.destination = null;
     this.distance = Math.max(1.2, Math.min(30, this.distance * factor));
@@ -87,6 +101,7 @@ export class Camera {
   }
 
   pan(dx: number, dy: number, height: number): void {
+    this.back = null;
     this.moved = true;
     this.destination = null;
     const scale = (2 * this.distance * Math.tan((LENS * Math.PI) / 360)) / height;
@@ -137,7 +152,12 @@ export class Camera {
 
   /** Glide towards the target pose. Returns whether the picture changed. */
   step(seconds: number): boolean {
-    if (!this.destination) return false;
+    if (this.back && (this.back.left -= seconds) <= 0) {
+      this.destination = this.back.pose;
+      this.moved = this.back.moved;
+      this.back = null;
+    }
+    if (!this.destination) return this.back !== null;
     const k = 1 - Math.exp(-9 * seconds);
     this.yaw += (this.destination.yaw - this.yaw) * k;
     this.pitch += (this.destination.pitch - this.pitch) * k;

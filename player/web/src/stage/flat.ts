@@ -259,6 +259,7 @@ export class FlatView implements View {
   zoom(): void {}
   home(): void {}
   setCamera(): void {}
+  glimpse(): void {}
 
   follow(): boolean {
     return false;

@@ -14,6 +14,8 @@ const RAYS = 14;
 const DUST = 9;
 const FLASH_S = 0.42;
 const LABEL_S = 1.2;
+/** How long a sign stays over a body [s]. */
+const BUBBLE_S = 2.5;
 /** The size of a label of a blow, and of a pin's text line and letters [px]. */
 const LABEL_WIDTH = 80;
 const LABEL_HEIGHT = 25;
@@ -103,11 +105,13 @@ export class Overlay {
     }
   }
 
-  /** Where a body's pin points; null hides it. bodies: the others, which it keeps clear of. */
-  placePin(body: number, at: { x: number; y: number } | null, bodies: readonly Disc[] = []): void {
+  /** Where a body's pin points; null hides it. bodies: the others, which it keeps clear of. spent: the body is out, and this
+   * is where it was. */
+  placePin(body: number, at: { x: number; y: number } | null, bodies: readonly Disc[] = [], spent = false): void {
     const pin = this.pins.get(body);
     if (!pin) return;
     pin.style.visibility = at ? "visible" : "hidden";
+    pin.classList.toggle("spent", spent);
     if (at && !pin.classList.contains("bare")) {
       const size = { width: 40 + PIN_LETTER * (pin.textContent?.length ?? 0), height: PIN_HEIGHT };
       const box = clearOf({ x: at.x, y: at.y - PIN_HEIGHT / 2, ...size }, -1, bodies, this.pinned);
@@ -115,6 +119,30 @@ export class Overlay {
       at = { x: box.x, y: box.y + PIN_HEIGHT / 2 };
     }
     if (at) pin.style.transform = `translate(${at.x.toFixed(1)}px, ${at.y.toFixed(1)}px) translate(-50%, ${pin.classList.contains("bare") ? "-50%" : "-100%"})`;
+  }
+
+  /** A sign over a body for a moment, in place of the one before. */
+  say(body: number, sign: string, now: number): void {
+    this.bubbles.get(body)?.element.remove();
+    const element = document.createElement("div");
+    element.className = "bubble";
+    element.textContent = sign;
+    this.element.append(element);
+    this.bubbles.set(body, { element, until: now + BUBBLE_S });
+  }
+  private readonly bubbles = new Map<number, { readonly element: HTMLElement; readonly until: number }>();
+
+  /** Move the signs to their bodies. where: the top of a body in pixels; null: not in sight. Returns whether any is left. */
+  placeBubbles(now: number, where: (body: number) => { x: number; y: number } | null): boolean {
+    for (const [body, { element, until }] of this.bubbles) {
+      const at = now < until ? where(body) : null;
+      if (at) element.style.transform = `translate(${at.x.toFixed(1)}px, ${at.y.toFixed(1)}px) translate(-50%, -100%)`;
+      else {
+        element.remove();
+        this.bubbles.delete(body);
+      }
+    }
+    return this.bubbles.size > 0;
   }
 
   /** Begin to place the pins of another picture. */

@@ -5,6 +5,7 @@ import type { Frame, Topology, TopologyBody } from "../wire/frames";
 import type { Blow, Out } from "../session/events";
 import { blendAffine } from "./affine";
 import { canWebGL, drawsInSoftware } from "./browser";
+import { FALL_S, Falls } from "./falls";
 import { FlatView } from "./flat";
 import { Impacts } from "./impacts";
 import type { Triangle } from "./impacts";
@@ -82,6 +83,7 @@ export class Stage {
   private pendingBlows: Blow[] = [];
   private pendingOuts: Out[] = [];
   private readonly impacts = new Impacts();
+  private readonly falls = new Falls();
   private seen = { before: -1, after: -1, blend: -1 };
   private dirty = true;
   private last = 0;
@@ -141,6 +143,7 @@ export class Stage {
     this.topology = topology;
     const moving = topology.bodies.filter((body) => body.kind !== "static");
     this.movingBodies = moving;
+    this.falls.clear();
     this.rows = new Float32Array(12 * moving.length);
     this.active = moving.map(() => false);
     this.bodiesOfSeat = new Map();
@@ -184,9 +187,17 @@ export class Stage {
     if (this.pendingBlows.length > 16) this.pendingBlows.shift();
   }
 
-  /** Burst a broken body once the picture has reached its last tick. */
+  /** Burst a broken body, or let one fall on, once the picture has reached its last tick. */
   out(out: Out): void {
-    if (out.cause === "broken") this.pendingOuts.push(out);
+    this.pendingOuts.push(out);
+    if (this.pendingOuts.length > 8) this.pendingOuts.shift();
+  }
+
+  /** A sign over the body of a seat, for a moment. */
+  say(seat: number, sign: string): void {
+    const body = this.bodyOf(seat);
+    if (body !== null) this.overlay.say(body, sign, performance.now() / 1000);
+    this.dirty = true;
   }
 
   /** Whether a blow or a broken body has not been seen yet. */
@@ -343,13 +354,20 @@ export class Stage {
     this.dirty = false;
     this.releaseBlows(now);
     this.releaseOuts(now);
+    this.falls.track(this.rows, this.active, now);
     this.impacts.deform(this.rows, now);
+    if (this.falls.fall(this.rows, this.active, now)) this.dirty = true;
     this.keepInView(seconds);
     this.view.update({ rows: this.rows, active: this.active }, drawn.aim, drawn.ring);
     const work = performance.now() - began;
     this.workMs = this.workMs ? this.workMs * 0.95 + work * 0.05 : work;
     if (this.view.render(seconds)) this.dirty = true;
     this.placePins(drawn.ring);
+    const said = this.overlay.placeBubbles(performance.now() / 1000, (body) => {
+      const at = this.whereIs(body);
+      return at && { x: at.px, y: at.py - 0.78 * at.radius - 30 };
+    });
+    if (said) this.dirty = true;
     if (drawn.handle) {
       const p = this.view.screen(drawn.handle.x, drawn.handle.y, drawn.handle.z);
       this.overlay.placeHandle({ x: p.x, y: p.y, text: drawn.handle.text });
@@ -432,9 +450,13 @@ export class Stage {
 
   private releaseOuts(now: number): void {
     if (!this.timeline) return;
-    this.pendingOuts = this.pendingOuts.filter(({ seat, tick }) => {
+    this.pendingOuts = this.pendingOuts.filter(({ seat, tick, cause }) => {
       if (!this.timeline!.passed(tick)) return true;
       const body = this.bodiesOfSeat.get(seat)?.[0];
+      const place = body === undefined ? null : this.falls.out(body, cause === "fallen", now);
+      if (place && cause === "fallen" && !this.overlay.calm && !this.still) this.view.glimpse(...place, FALL_S);
+      this.dirty = true;
+      if (cause !== "broken") return false;
       const shape = body === undefined ? undefined : this.movingBodies[body];
       if (body === undefined || !shape || shape.kind === "elastic" || 12 * body + 12 > this.rows.length) return false;
       const r = this.rows.subarray(12 * body, 12 * body + 12);
@@ -470,7 +492,11 @@ export class Stage {
     for (const bodies of this.bodiesOfSeat.values()) {
       for (const body of bodies) {
         const at = this.whereIs(body);
-        if (!at || body === ring || at.y < -0.3) this.overlay.placePin(body, null);
+        const place = at && at.y > -0.3 ? null : this.falls.placeOf(body);
+        if (place) {
+          const spent = this.view.screen(...place);
+          this.overlay.placePin(body, { x: spent.x, y: spent.y }, [], true);
+        } else if (!at || body === ring || at.y < -0.3) this.overlay.placePin(body, null);
         else if (bodies.length > 1) this.overlay.placePin(body, { x: at.px, y: at.py });
         else this.overlay.placePin(body, { x: at.px, y: at.py - 0.78 * at.radius - 6 }, this.discs(body));
       }

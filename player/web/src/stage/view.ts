@@ -99,6 +99,8 @@ export interface View {
   home(glide: boolean): void;
   /** Keep a point [m] in the middle. fresh: it is a new point. Returns whether the camera still moves. */
   follow(x: number, y: number, z: number, seconds: number, fresh: boolean): boolean;
+  /** Turn a little towards a point [m] for some seconds, then back. */
+  glimpse(x: number, y: number, z: number, seconds: number): void;
   /** The present camera, for setCamera; null if the view has none. */
   cameraView(): CameraView | null;
   setCamera(view: CameraView, glide: boolean): void;

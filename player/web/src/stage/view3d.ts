@@ -242,6 +242,10 @@ export class View3D implements View {
     return this.camera.follow(x, y, z, seconds, fresh);
   }
 
+  glimpse(x: number, y: number, z: number, seconds: number): void {
+    this.camera.glimpse(x, y, z, seconds);
+  }
+
   cameraView(): CameraView {
     return this.camera.view;
   }

@@ -11,6 +11,7 @@ import type { Blow, Out } from "../session/events";
 import { markOfSeat } from "../stage/palette";
 import { Stage } from "../stage/stage";
 import { shortName } from "../text/format";
+import { isEmote } from "./emotes";
 import { flyToBar } from "./flying";
 
 interface Props {
@@ -100,6 +101,13 @@ export function StageView({ client, label, still = false, flat = true, children,
           if (next === key) return;
           key = next;
           made.setSeats(seats.map((seat) => ({ seat: seat.seat, name: shortName(seat.name), mark: markOfSeat(seat.seat), out: seat.out })));
+        }),
+      );
+      let heard = client.state.peek().chat.length ? client.state.peek().chat.at(-1)!.v : 0;
+      stops.push(
+        effect(() => {
+          for (const row of client.state.value.chat) if (row.v > heard && row.seat !== null && isEmote(row.text)) made.say(row.seat, row.text);
+          heard = client.state.value.chat.at(-1)?.v ?? heard;
         }),
       );
       let lastBlow: Blow | null = null;

@@ -4,6 +4,9 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { SessionClient } from "../session/client";
 import { OBSERVER_MARK, markOfSeat } from "../stage/palette";
 import { group, shortName } from "../text/format";
+import { t } from "../text/words";
+import type { Word } from "../text/words";
+import { EMOTES, LINES } from "./emotes";
 import { Mark } from "./marks";
 import { CHAT_LENGTH, SayForm } from "./say";
 
@@ -23,6 +26,38 @@ export function Log({ client, class: extra = "" }: { client: SessionClient; clas
         ))}
       </ol>
     </section>
+  );
+}
+
+/** How long the quick lines rest after one was said [ms]. The server prices each as a line of chat. */
+const REST_MS = 1500;
+
+/** Signs and lines that one press says to everyone. A sign is seen over the body of who said it. */
+function Quick({ onSay }: { onSay: (text: string) => void }) {
+  const [resting, setResting] = useState(false);
+  const timer = useRef(0);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const say = (text: string): void => {
+    onSay(text);
+    setResting(true);
+    timer.current = window.setTimeout(() => setResting(false), REST_MS);
+  };
+  return (
+    <div class="quick" role="group" aria-label={t("quick.title")} data-test="quick">
+      {EMOTES.map(({ sign, word }) => (
+        <button key={sign} class="btn s sq ghost" aria-label={t(word)} title={t(word)} disabled={resting} onClick={() => say(sign)}>
+          {sign}
+        </button>
+      ))}
+      <select class="btn s" aria-label={t("quick.line")} value="" disabled={resting} onChange={(event) => say(t(event.currentTarget.value as Word))} data-test="quick-line">
+        <option value="">{t("quick.line")}</option>
+        {LINES.map((word) => (
+          <option key={word} value={word}>
+            {t(word)}
+          </option>
+        ))}
+      </select>
+    </div>
   );
 }
 
@@ -57,6 +92,7 @@ export function Chat({ client, class: extra = "" }: { client: SessionClient; cla
         ))}
         {!count && <li style={{ display: "block" }} class="mute">{closed ? "No messages." : "Say hello."}</li>}
       </ul>
+      {!closed && client.mySeat !== null && <Quick onSay={(text) => void send(text)} />}
       {!closed && <SayForm hint="Message everyone" onSay={(text) => void send(text)} maxLength={CHAT_LENGTH} button="Send" icon="up" />}
       {problem && <p class="small" role="alert" style={{ padding: "0 16px 10px", color: "var(--contact)" }}>{problem}</p>}
     </section>

@@ -72,6 +72,18 @@ export const en = {
   "keys.mark": "bookmark",
   "keys.fork": "fork from here",
 
+  "quick.title": "Say with one press",
+  "quick.line": "Say …",
+  "quick.wave": "Wave",
+  "quick.clap": "Applaud",
+  "quick.wow": "Marvel",
+  "quick.sorry": "Apologise",
+  "quick.luck": "Good luck",
+  "quick.nice": "Nice shot",
+  "quick.close": "That was close",
+  "quick.thanks": "Thanks for the match",
+  "quick.again": "Another one?",
+
   "turn.alert": "Your turn",
   "turn.alert.body": "{title}: {n} second left.|{title}: {n} seconds left.",
 } as const;
