@@ -173,11 +173,18 @@ class Person:
 
 def serious(page: Any) -> list[str]:
     """Return the violations that axe-core rates serious or critical."""
+    return violations(page, ("serious", "critical"))
+
+
+def violations(
+    page: Any, impacts: tuple[str, ...] = ("minor", "moderate", "serious", "critical")
+) -> list[str]:
+    """Return the violations of these impacts that axe-core finds."""
     page.evaluate((WEB / "node_modules" / "axe-core" / "axe.min.js").read_text())
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{violation['id']}: {node['target']} {node['failureSummary']}"
         for violation in found["violations"]
-        if violation["impact"] in ("serious", "critical")
+        if violation["impact"] in impacts
         for node in violation["nodes"]
     ]

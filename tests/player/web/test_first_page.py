@@ -159,3 +159,51 @@ def test_the_rules_are_beside_the_mode_that_is_chosen(person: Any) -> None:
     mira.page.click("[role=radio]:has-text('Curling')")
     mira.page.wait_for_selector("[data-test=rules] >> text=Nearest to the button scores")
     assert serious(mira.page) == []
+
+
+def test_a_sign_is_said_with_one_press(person: Any) -> None:
+    """It is a line of the chat and is seen over the body of who said it; the buttons rest for a moment after it."""
+    mira = person("Mira", **WIDE)
+    mira.go()
+    mira.page.click("[data-test=practise]")
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira.page.click("[data-test=quick] [aria-label=Wave]")
+    mira.page.wait_for_selector("[data-test=stage] .bubble >> text=👋")
+    mira.page.wait_for_selector("[data-test=chat] >> text=👋")
+    mira.page.wait_for_selector("[data-test=quick] [aria-label=Wave]:enabled")
+    mira.page.select_option("[data-test=quick-line]", label="Good luck")
+    mira.page.wait_for_selector("[data-test=chat] >> text=Good luck")
+    mira.page.wait_for_selector(".bubble", state="detached")
+    mira.page.click("[data-test=leave]")
+
+
+def test_a_turn_is_notified_while_the_tab_is_hidden(person: Any) -> None:
+    """Only with the consent of the browser, and only there: the next turn comes while another tab is in front."""
+    mira = person("Mira", **WIDE)
+    mira.context.grant_permissions(["notifications"])
+    mira.page.add_init_script(
+        """window.__alerts = [];
+        window.Notification = class {
+          static permission = "granted";
+          static requestPermission = async () => "granted";
+          constructor(title, {body}) { window.__alerts.push(`${title}: ${body}`); }
+          close() {}
+        };
+        Object.defineProperty(document, "hidden", {get: () => window.__hidden === true});"""
+    )
+    mira.go()
+    mira.page.click("[data-test=practise]")
+    for hidden in (False, True):
+        mira.page.wait_for_selector("[data-test=launch]:enabled")
+        assert mira.evaluate("window.__alerts.length") == 0
+        if not hidden:
+            mira.page.click("[data-test=settings-button]")
+            mira.page.check("[data-test=alerts]")
+            mira.page.keyboard.press("Escape")
+        mira.page.fill("[aria-label=Power]", "0.05")
+        mira.evaluate(f"window.__hidden = {str(hidden).lower()}")
+        mira.page.click("[data-test=launch]")
+        mira.page.wait_for_selector("[data-test=launch]:disabled")
+    mira.until("window.__alerts.length === 1")
+    assert mira.evaluate("window.__alerts[0]").startswith("Your turn: ")
+    mira.page.click("[data-test=leave]")

@@ -10,8 +10,8 @@ pytestmark = in_browser
 
 
 def test_one_plays_both_seats_and_sees_every_message(person: Any) -> None:
-    """Both guests are in the same duel. Each acts in its turn with the controls that the mode offers; a message that the
-    server refuses says why; the log has what went both ways. The login of the browser is not touched."""
+    """Both guests are in the same duel. Each acts in its turn with the controls that the mode offers; a message that
+    the server refuses says why; the log has what went both ways. The login of the browser is not touched."""
     mira = person("Mira")
     mira.go("/playground")
     mira.page.fill("[data-test=ground-mode]", "duel")
@@ -21,6 +21,7 @@ def test_one_plays_both_seats_and_sees_every_message(person: Any) -> None:
         mira.until("document.querySelectorAll('[data-test=ground-act]:enabled').length === 1")
         turn = mira.page.locator("[data-test^=ground-]:has([data-test=ground-act]:enabled)").first
         acting = turn.get_attribute("data-test")
+        turn.get_by_label("power").fill("0.05")
         turn.locator("[data-test=ground-act]").click()
         mira.page.wait_for_selector(f"[data-test={acting}] [data-test=ground-turn] >> text=Waits")
     log = "[data-test=ground-log] summary"
@@ -30,7 +31,9 @@ def test_one_plays_both_seats_and_sees_every_message(person: Any) -> None:
     first.locator("[data-test=ground-type]").fill("act")
     first.locator("[data-test=ground-data]").fill('{"kind": "fly", "d": {}}')
     first.locator("[data-test=ground-send]").click()
-    mira.page.wait_for_selector("[data-test=ground-0] [data-test=ground-said] >> text=/not_your_turn|bad_kind|bad_action/")
+    mira.page.wait_for_selector(
+        "[data-test=ground-0] [data-test=ground-said] >> text=/not_your_turn|bad_kind|bad_action/"
+    )
     assert mira.evaluate("localStorage.getItem('tussle.me')") is None
     assert serious(mira.page) == []
     mira.shoot("playground")

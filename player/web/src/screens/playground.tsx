@@ -212,7 +212,7 @@ function Traffics() {
           ))}
         </select>
       </header>
-      <label class="check small in">
+      <label class="check small ground-steady">
         <input type="checkbox" checked={steady} onChange={(event) => setSteady(event.currentTarget.checked)} />
         Frames and pings
       </label>

@@ -205,6 +205,7 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
   }, [replay]);
   return (
     <main class={drawer ? "desk replay drawer" : "desk replay"} id="main" tabIndex={-1}>
+      <h1 class="vh">What was recorded</h1>
       <div class="stack mid">
         {room && <PresenterRow replay={replay} room={room} />}
         <ReplayStage

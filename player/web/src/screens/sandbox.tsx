@@ -59,6 +59,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
   }, [refusal?.v]);
   return (
     <main class={drawer ? "desk sandbox drawer" : "desk sandbox"} id="main" tabIndex={-1}>
+      <h1 class="vh">Sandbox</h1>
       <div class="stack left">
         <Palette client={client} box={box} stage={stage} onSpawn={(body, position) => act("spawn", { body, position })} disabled={seat === null} />
       </div>

@@ -119,6 +119,7 @@ export function SpringScreen({ client, drawer }: { client: SessionClient; drawer
   const longest = streams && streams.n > spring.n ? streams : spring;
   return (
     <main class={drawer ? "desk sandbox spring drawer" : "desk sandbox spring"} id="main" tabIndex={-1}>
+      <h1 class="vh">Spring-damper</h1>
       <div class="stack left">
         <section class="tile stack rig" aria-label="A new run">
           <h2>A new run</h2>

@@ -117,7 +117,7 @@ function Lobby({ client, drawer }: { client: SessionClient; drawer: boolean }) {
           <Bodies client={client} mine={mine} seats={state.seats} />
         </section>
       ) : (
-        <section class="tile" aria-label="Rules">
+        <section class="tile" aria-label={card.how || card.name}>
           <header>
             <h1>{card.name}</h1>
           </header>
@@ -164,10 +164,10 @@ function SeatRow({ seat, mine, host, bodies }: { seat: Seat; mine: boolean; host
     <li class={`st ${mine ? "me" : ""} ${seat.connected ? "" : "away"}`}>
       <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={34} />
       <div>
-        <h3>
+        <h2 class="h3">
           {shortName(seat.name)}
           {mine && ", you"}
-        </h3>
+        </h2>
         <span class="small mute">
           {[bodies ? title(seat.body) : "", host ? "hosts" : "", seat.kind === "bot" ? (seat.fills ? "bot, makes room for people" : "bot") : ""].filter(Boolean).join(" · ")}
         </span>
@@ -200,7 +200,7 @@ function FreeRow() {
     <li class="st">
       <span class="fr" />
       <div>
-        <h3 class="mute">Free seat</h3>
+        <h2 class="h3 mute">Free seat</h2>
         <span class="small mute">Share the code, or wait for someone</span>
       </div>
     </li>

@@ -14,7 +14,7 @@ export function Banners() {
   const current = client.value;
   const shown = notice.value;
   return (
-    <div class="notes">
+    <div class="notes" role="region" aria-label="Notices">
       {!current && (!online.value || silent.value) && (
         <div class="note signal" data-test="offline">
           <span role="alert">

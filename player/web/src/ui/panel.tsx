@@ -25,13 +25,13 @@ export function Panel({ title, close, onClose, children, test }: { title: string
   }, []);
   return (
     <section class="tile panel" role="dialog" aria-label={title} tabIndex={-1} ref={box} data-test={test}>
-      <header>
+      <div class="headrow">
         <h2>{title}</h2>
         <span class="sp" />
         <button class="btn ghost s sq" aria-label={close} onClick={onClose}>
           <Icon name="cross" />
         </button>
-      </header>
+      </div>
       <div class="in scroll">{children}</div>
     </section>
   );

@@ -43,9 +43,9 @@ export function Clock({ client, state }: { client: SessionClient; state: Session
   }, [tick]);
   return (
     <section class={last ? "tile clock cl last" : "tile clock cl"} aria-label="Turn clock">
-      <span class="who" data-test="turn">
+      <h1 class="who" data-test="turn">
         {who}
-      </span>
+      </h1>
       <Ruler ticks={Math.max(10, Math.min(60, Math.round(total) * 3))} at={timed ? 1 - left / total : null} needle={timed ? (mine ? "now" : "other") : null} />
       <span class="t" role="timer" aria-label={left === null || !timed ? "no turn clock" : `${Math.ceil(left)} seconds left`}>
         {timed ? (

@@ -1,0 +1,112 @@
+"""Every screen in both themes as axe-core sees it: no violation of any impact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.person import Person, in_browser, violations
+
+pytestmark = in_browser
+
+
+@pytest.fixture(scope="module")
+def mira(browser: Any, url: str) -> Iterator[Person]:
+    """One page for all screens of this module."""
+    made = Person(browser, url, "Mira")
+    yield made
+    made.close()
+
+
+def check(mira: Person, screen: str) -> None:
+    """Compare the present screen with axe-core's rules, light and dark."""
+    found = {}
+    for theme in ("light", "dark"):
+        mira.page.emulate_media(color_scheme=theme)
+        mira.until(f"document.documentElement.dataset.theme === '{theme}'")
+        found[theme] = violations(mira.page)
+        mira.shoot(f"axe-{screen}-{theme}")
+    assert found == {"light": [], "dark": []}
+
+
+def leave(mira: Person) -> None:
+    mira.page.click("[data-test=leave]")
+    mira.page.wait_for_selector("[data-test=find]")
+
+
+def choose(mira: Person, mode: str) -> None:
+    mira.page.click(f"[aria-label=Mode] [role=radio]:has-text('{mode}')")
+
+
+@pytest.mark.parametrize("opened", ["", "settings", "keys"])
+def test_the_first_page(mira: Person, opened: str) -> None:
+    """Alone, and with each of its panels."""
+    mira.go()
+    mira.page.wait_for_selector("[data-session]")
+    if opened:
+        mira.page.click("[data-test=settings-button]") if opened == "settings" else mira.page.keyboard.press(
+            "?"
+        )
+        mira.page.wait_for_selector(f"[data-test={opened}]")
+    check(mira, f"lobby-{opened}")
+
+
+@pytest.mark.parametrize(
+    ("mode", "there"),
+    [
+        ("Duel", "[data-test=bodies]"),
+        ("Curling", "[data-test=ready]"),
+        ("Sandbox", "[data-test=ready]"),
+        ("Spring", "[data-test=ready]"),
+    ],
+)
+def test_the_waiting_room(mira: Person, mode: str, there: str) -> None:
+    """Of each mode; the sandbox has its editor there."""
+    mira.go()
+    choose(mira, mode)
+    mira.page.check("text=New lobbies by code only")
+    mira.page.click("[data-test=open]")
+    mira.page.wait_for_selector(there)
+    check(mira, f"waiting-{mode}")
+    leave(mira)
+
+
+@pytest.mark.parametrize("mode", ["Duel", "Curling"])
+def test_a_match(mira: Person, mode: str) -> None:
+    """In one's own turn with a hint; then over the recording of it."""
+    mira.go()
+    mira.evaluate("localStorage.removeItem('tussle.hints')")
+    mira.go()
+    choose(mira, mode)
+    mira.page.click("[data-test=practise]")
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    check(mira, f"match-{mode}")
+    mira.page.click("[data-test=rewind]")
+    mira.until("Boolean(window.__replay && window.__replay.drawn())")
+    check(mira, f"replay-{mode}")
+    mira.page.go_back()
+    mira.page.wait_for_selector("[data-test=leave], [data-test=find]")
+    if mira.page.locator("[data-test=leave]").count():
+        leave(mira)
+
+
+@pytest.mark.parametrize("mode", ["Sandbox", "Spring"])
+def test_what_one_does_alone(mira: Person, mode: str) -> None:
+    """A sandbox and a spring that run."""
+    mira.go()
+    choose(mira, mode)
+    mira.page.click("[data-test=play-now]")
+    mira.page.wait_for_selector("[data-test=stage]")
+    mira.page.wait_for_selector("[data-test=leave]")
+    check(mira, mode)
+    leave(mira)
+
+
+def test_a_code_that_leads_nowhere(mira: Person) -> None:
+    """The door of a session that does not exist."""
+    mira.go("/#/s/zzzzzzzz")
+    mira.page.wait_for_selector("[data-test=door] >> text=No session")
+    check(mira, "door")
+    mira.wrong.clear()  # the browser itself notes every answer that is an error
