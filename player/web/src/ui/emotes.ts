@@ -2,11 +2,12 @@
 
 import type { Word } from "../text/words";
 
+/** Signs that the fonts of every machine have; pictures in colour are missing on many. */
 export const EMOTES: readonly { readonly sign: string; readonly word: Word }[] = [
-  { sign: "👋", word: "quick.wave" },
-  { sign: "👏", word: "quick.clap" },
-  { sign: "😮", word: "quick.wow" },
-  { sign: "🙈", word: "quick.sorry" },
+  { sign: "★", word: "quick.star" },
+  { sign: "♥", word: "quick.heart" },
+  { sign: "!", word: "quick.wow" },
+  { sign: "?", word: "quick.what" },
 ];
 
 export const LINES: readonly Word[] = ["quick.luck", "quick.nice", "quick.close", "quick.thanks", "quick.again"];

@@ -74,10 +74,10 @@ export const en = {
 
   "quick.title": "Say with one press",
   "quick.line": "Say …",
-  "quick.wave": "Wave",
-  "quick.clap": "Applaud",
+  "quick.star": "Applaud",
+  "quick.heart": "Thank",
   "quick.wow": "Marvel",
-  "quick.sorry": "Apologise",
+  "quick.what": "Wonder",
   "quick.luck": "Good luck",
   "quick.nice": "Nice shot",
   "quick.close": "That was close",
