@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,20 @@ from tests.support.operators import ENTRY
 from tests.support.person import CHROMIUM, FLAGS, ROOT, SHOTS, Person
 
 START_S = 400.0  # a cold start compiles the kernels
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests that start servers of their own before those that need ``url``, whose bots never rest."""
+    here = Path(__file__).parent
+    places = [place for place, item in enumerate(items) if item.path.parent == here]
+    ours = sorted((items[place] for place in places), key=needs_url)
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+
+
+def needs_url(item: pytest.Item) -> bool:
+    return "url" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="package")
@@ -50,7 +65,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "--port",
         "0",
         "--bots",
-        "4",
+        "3",  # one waits for a person while the others play
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(
