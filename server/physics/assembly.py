@@ -18,7 +18,7 @@ from tussle.server.physics.contact_curvature import curvature_rows, mollifier_ro
 from tussle.server.physics.distance import EDGE_EDGE
 from tussle.server.physics.elasticity import affine_gradient, affine_hessian, new_scratch, tet_derivatives
 from tussle.server.physics.elimination import find_entry, nodes_meet, plan_elimination
-from tussle.server.physics.friction import friction_derivatives
+from tussle.server.physics.friction import friction_derivatives, width_slope
 from tussle.server.physics.fronts import factorise, solve
 from tussle.server.physics.jit import borrow, inlined, inner
 from tussle.server.physics.joint_forces import add_joint_cliques, add_joints, arm_limits
@@ -343,7 +343,7 @@ def add_friction(t, params, islands, island, w, lag, system, row):
         system.data,
     )
     span = t.span
-    lagged, weights, normals, forces = lag.rows, lag.weights, lag.normals, lag.force
+    lagged, weights, normals, forces, pull = lag.rows, lag.weights, lag.normals, lag.force, lag.pull
     vertex_node, vertex_group, kinds, fixed, rest = t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest
     nodes, coefs, r3, b33, scratch = row.nodes, row.coefs, row.offset, row.curve, row.spread
     for z in range(islands.lag_start[island], islands.lag_start[island + 1]):
@@ -358,18 +358,19 @@ def add_friction(t, params, islands, island, w, lag, system, row):
         for a in range(3):
             r3[a] -= along * normals[p, a]
             square += r3[a] * r3[a]
-        _, ratio, curve = friction_derivatives(math.sqrt(square), params.friction_eps)
+        slip = math.sqrt(square)
+        _, ratio, _ = friction_derivatives(slip, params.friction_eps)
         count = _gather_nodes(lagged, weights, p, vertex_node, vertex_group, kinds, fixed, rest, nodes, coefs)
         force = forces[p]
         for y in range(count):
             for a in range(3):
                 direction[nodes[y], a] += coefs[y] * force * ratio * r3[a]
-        bend = (curve - ratio) / square if square > 1e-28 else 0.0
+        free = 0.5 * width_slope(slip, ratio, params.friction_eps) / slip if slip > 1e-14 else 0.0
         for a in range(3):
             for b in range(3):
-                b33[a, b] = force * (
-                    ratio * ((1.0 if a == b else 0.0) - normals[p, a] * normals[p, b]) + bend * r3[a] * r3[b]
-                )
+                across = (1.0 if a == b else 0.0) - normals[p, a] * normals[p, b]
+                confirmed = free * (pull[p, a] * r3[b] + r3[a] * pull[p, b])
+                b33[a, b] = force * ratio * (across - confirmed)
         _add_outer_product(
             count, nodes, coefs, b33, scratch, span, first, row_start, rows, start, data, place, front
         )

@@ -194,7 +194,8 @@ class Lagged(NamedTuple):
     """Lagged friction: the contacts at the start of the step; c contacts.
 
     rows (c, 4): vertices. weights (c, 4). normals (c, 3): towards the first primitive. force (c,): mu times the normal
-    force, times dt^2. groups (c, 2): the two groups in contact.
+    force, times dt^2. groups (c, 2): the two groups in contact. pull (c, 3): the direction and share of the friction as
+    the iterations estimate them, at most 1 long; written in place (friction.py).
     """
 
     rows: Ints
@@ -202,6 +203,7 @@ class Lagged(NamedTuple):
     normals: Floats
     force: Floats
     groups: Ints
+    pull: Floats
 
 
 class Islands(NamedTuple):

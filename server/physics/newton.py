@@ -19,7 +19,7 @@ from tussle.server.physics.assembly import find_jointed_direction
 from tussle.server.physics.barrier import barrier, contact_energy, measure_distances, mollifier
 from tussle.server.physics.broadphase import candidate_pairs
 from tussle.server.physics.distance import EDGE_EDGE
-from tussle.server.physics.friction import friction_energy
+from tussle.server.physics.friction import friction_energy, update_pulls
 from tussle.server.physics.islands import group_by_island, label_islands, second_vertex
 from tussle.server.physics.jit import borrow, inlined, inner, kernel
 from tussle.server.physics.joint_forces import drop_apart, island_joints_energy, joined_groups, pair_friction
@@ -109,7 +109,7 @@ def _lag_contacts(t, joints, pairs, bound, weights, x, params):
             rows[n, q] = pairs[p, q + 1]
             lag_weights[n, q] = weights[p, q]
         n += 1
-    return Lagged(rows[:n], lag_weights[:n], normals[:n], force[:n], groups[:n])
+    return Lagged(rows[:n], lag_weights[:n], normals[:n], force[:n], groups[:n], np.zeros((n, 3)))
 
 
 @inner
@@ -478,6 +478,7 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
         np.empty((0, 3)),
         np.empty(0),
         np.empty((0, 2), np.int64),
+        np.empty((0, 3)),
     )
     c = Pairs(
         np.empty((0, 5), np.int64), np.empty(0), np.empty((0, 4)), np.empty(0), np.empty((0, 4)), np.empty(0)
@@ -542,6 +543,10 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
                 t, joints, springs, params, islands, i, w, c, lag, energy, halvings
             )
             if found:
+                begin, end = islands.lag_start[i], islands.lag_start[i + 1]
+                update_pulls(
+                    lag, islands.lag_order, begin, end, w.x, w.x_trial, w.start, params.friction_eps, share, guessing
+                )
                 _accept_trial(t, islands, i, w, c)
             if guessing:
                 for m in range(islands.member_start[i], islands.member_start[i + 1]):
