@@ -23,7 +23,7 @@ import numpy as np
 
 from bench.physics.piles import RESULTS, pile, soft_pile
 from tussle.lobby.rules.scenes import Scene
-from tussle.server.physics import assembly, newton, solver
+from tussle.server.physics import assembly, line_search, newton, slow_islands, solver
 from tussle.server.physics.fingerprint import versions
 from tussle.server.physics.jit import OPTIONS
 from tussle.server.physics.scene_compiler import compile_scene
@@ -38,14 +38,14 @@ PHASES = {
     "add_contacts": "contact rows",
     "add_friction": "friction rows",
     "solve_system": "block Cholesky and triangular solves",
-    "_limit_direction": "volume filter, trial positions",
+    "limit_direction": "volume filter, trial positions",
     "collision_free_step": "additive CCD",
     "body_energy": "line search: energies of bodies",
     "contact_energy": "line search: distances and barriers",
     "friction_energy": "line search: friction",
     "_report_contacts": "report",
 }
-OPENED = ("find_newton_direction", "_line_search")
+OPENED = ("find_newton_direction", "find_direction", "search_line")
 """Functions that run as Python too, because they contain phases."""
 
 
@@ -87,15 +87,23 @@ class Clock:
 def opened(clock: Clock) -> Callable[..., Any]:
     """Return ``minimise_potential`` as Python, with compiled and timed phases."""
     names: dict[str, Any] = {}
-    for module in (assembly, newton):
+    modules = (assembly, slow_islands, line_search, newton)
+    for module in modules:
         for name, function in vars(module).items():
             if hasattr(function, "py_func") and function.py_func.__module__.startswith(
                 "tussle.server.physics"
             ):
                 names[name] = clock.around(name, function) if name in PHASES else compiled(function)
-    names = vars(assembly) | vars(newton) | names | {"borrow": lambda arrays: arrays}
+    names = (
+        vars(assembly)
+        | vars(slow_islands)
+        | vars(line_search)
+        | vars(newton)
+        | names
+        | {"borrow": lambda arrays: arrays}
+    )
     for name in (*OPENED, "minimise_potential"):
-        source = vars(newton).get(name) or vars(assembly)[name]
+        source = next(vars(module)[name] for module in modules if name in vars(module))
         names[name] = FunctionType(source.py_func.__code__, names)
     return names["minimise_potential"]  # type: ignore[no-any-return]
 

@@ -244,7 +244,7 @@ class Workspace(NamedTuple):
     that inertia predicts, the minimiser without elasticity and contact. start, x, x_trial (v, 3): vertices at the
     start of the step, at the iterate and at the trial [m]. travel (v,): how far the whole direction moves each vertex
     [m]. low, high (v, 3): the box within which a vertex needs no new candidates [m]. place, front (nodes,): of each
-    node in the System of its island.
+    node in the System of its island. turned (bodies,): whether the trial is turned (line_search.py).
     """
 
     q: Floats
@@ -259,6 +259,7 @@ class Workspace(NamedTuple):
     high: Floats
     place: Ints
     front: Ints
+    turned: Bools
 
 
 class ContactRow(NamedTuple):

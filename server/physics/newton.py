@@ -16,25 +16,23 @@ import math
 import numpy as np
 
 from tussle.server.physics.assembly import find_jointed_direction
-from tussle.server.physics.barrier import barrier, contact_energy, measure_distances, mollifier
+from tussle.server.physics.barrier import barrier, measure_distances, mollifier
 from tussle.server.physics.broadphase import candidate_pairs
 from tussle.server.physics.distance import EDGE_EDGE
-from tussle.server.physics.friction import friction_energy, update_pulls
+from tussle.server.physics.friction import update_pulls
 from tussle.server.physics.islands import group_by_island, label_islands, second_vertex
 from tussle.server.physics.jit import borrow, inlined, inner, kernel
-from tussle.server.physics.joint_forces import drop_apart, island_joints_energy, joined_groups, pair_friction
-from tussle.server.physics.kernel_arrays import AFFINE, Islands, Lagged, Pairs, Workspace
-from tussle.server.physics.potential import body_energy, elastic_energy, place_vertices
+from tussle.server.physics.joint_forces import drop_apart, joined_groups, pair_friction
+from tussle.server.physics.kernel_arrays import Islands, Lagged, Pairs, Workspace
+from tussle.server.physics.line_search import MAX_HALVINGS, limit_direction, search_line
+from tussle.server.physics.potential import elastic_energy, place_vertices
 from tussle.server.physics.slow_islands import find_direction, stiffen_stalled
 from tussle.server.physics.step_energies import measure_energies
-from tussle.server.physics.step_limits import collision_free_step, inversion_free_step
 
 __all__ = ["minimise_potential"]
 
 BOX_MARGIN = 2.0
 """How far the boxes of the candidates are inflated, in units of dhat. A trial outside its box needs new candidates."""
-MAX_HALVINGS = 12
-"""The most halvings of a line search."""
 GUESS_HALVINGS = 3
 """The most halvings on the way to the first guess."""
 
@@ -134,6 +132,7 @@ def _new_workspace(t, q_start, predicted, takes_part):
         high=start.copy(),
         place=np.empty(q.shape[0], np.int64),
         front=np.empty(q.shape[0], np.int64),
+        turned=np.zeros(takes_part.shape[0], np.bool_),
     )
 
 
@@ -240,15 +239,6 @@ def _restart_joined_bodies(t, w, islands, done, step_size, last_size):
 
 
 @inlined
-def _set_trial(t, w, b, share):
-    """Set the trial position of a body to the iterate plus ``share`` of the direction."""
-    for n in range(t.node_start[b], t.node_start[b + 1]):
-        for k in range(3):
-            w.q_trial[n, k] = w.q[n, k] + share * w.direction[n, k]
-    place_vertices(t, b, w.q_trial, w.x_trial)
-
-
-@inlined
 def _set_guess(t, params, islands, i, w, c, coast):
     """Write the way to the first guess of an island into w.direction.
 
@@ -264,104 +254,6 @@ def _set_guess(t, params, islands, i, w, c, coast):
             for k in range(3):
                 guess = coast[n, k] if touching else w.predicted[n, k]
                 w.direction[n, k] = 0.0 if t.fixed[n] else guess - w.q[n, k]
-
-
-@inlined
-def _inversion_free_step(t, b, q, direction):
-    """Return the largest step in (0, 1] along the direction that inverts nothing in a body."""
-    first = t.node_start[b]
-    rows = np.empty((3, 3))
-    steps = np.empty((3, 3))
-    affine = t.kind[b] == AFFINE
-    share = 1.0
-    for e in range(0 if affine else t.tet_start[b], 1 if affine else t.tet_start[b + 1]):
-        for i in range(3):
-            for k in range(3):
-                if affine:
-                    rows[i, k] = q[first + 1 + i, k]
-                    steps[i, k] = direction[first + 1 + i, k]
-                else:
-                    rows[i, k] = q[t.tets[e, i + 1], k] - q[t.tets[e, 0], k]
-                    steps[i, k] = direction[t.tets[e, i + 1], k] - direction[t.tets[e, 0], k]
-        share = min(share, inversion_free_step(rows, steps))
-    return share
-
-
-@inlined
-def _limit_direction(t, w, b):
-    """Shorten the direction of a body so that nothing inverts, and set its trial position and travel.
-
-    Returns the largest displacement of a vertex before the shortening [m], and whether the trial leaves its box.
-    """
-    share = _inversion_free_step(t, b, w.q, w.direction)
-    if share < 1.0:
-        for n in range(t.node_start[b], t.node_start[b + 1]):
-            for k in range(3):
-                w.direction[n, k] *= share
-    _set_trial(t, w, b, 1.0)
-    largest = 0.0
-    if t.kind[b] != AFFINE:
-        for n in range(t.node_start[b], t.node_start[b + 1]):
-            for k in range(3):
-                largest = max(largest, abs(w.direction[n, k]))
-    outside = False
-    for v in range(t.vertex_start[b], t.vertex_start[b + 1]):
-        square = 0.0
-        for k in range(3):
-            step = w.x_trial[v, k] - w.x[v, k]
-            square += step * step
-            largest = max(largest, abs(step))
-            outside = outside or w.x_trial[v, k] < w.low[v, k] or w.x_trial[v, k] > w.high[v, k]
-        w.travel[v] = math.sqrt(square)
-    return largest / share, outside
-
-
-@inner
-def _line_search(t, joints, springs, params, islands, i, w, c, lag, energy, halvings):
-    """Find a trial position of an island, free of collision, at which its potential does not rise. Returns whether
-    there is one, the share of the direction that it takes, and the share that is free of collision.
-
-    energy: the potential of each island at its iterate, NaN if not known yet; updated. Backtracks by halving from the
-    largest collision-free step.
-    """
-    t, islands, w, c, lag = borrow(t), borrow(islands), borrow(w), borrow(c), borrow(lag)
-    begin, end = islands.pair_start[i], islands.pair_start[i + 1]
-    longest = collision_free_step(c.pairs, begin, end, w.x, w.x_trial, w.travel, c.bound)
-    known = not math.isnan(energy[i])
-    share = longest if known else 0.0
-    moved = known and share == 1.0
-    backtracks = 0
-    while backtracks < halvings:
-        trial = 0.0
-        for m in range(islands.member_start[i], islands.member_start[i + 1]):
-            if not moved:
-                _set_trial(t, w, islands.members[m], share)
-            trial += body_energy(t, springs, islands.members[m], w.q_trial, w.predicted, params.dt)
-        if trial < np.inf:
-            trial += contact_energy(c, begin, end, w.x_trial, t.rest, w.travel, share, params.dhat)
-            trial += friction_energy(
-                lag,
-                islands.lag_order,
-                islands.lag_start[i],
-                islands.lag_start[i + 1],
-                w.x_trial,
-                w.start,
-                params.friction_eps,
-            )
-            if joints.links.shape[0] > 0:
-                trial += island_joints_energy(joints, islands, i, w.q_trial)
-        if not known:
-            known = True
-            energy[i] = trial
-            share = longest
-        elif trial <= energy[i] + 1e-12 * abs(energy[i]):
-            energy[i] = trial
-            return True, share, longest
-        else:
-            backtracks += 1
-            share *= 0.5
-        moved = False
-    return False, 0.0, longest
 
 
 @inner
@@ -512,7 +404,7 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
                     store = find_jointed_direction(t, joints, springs, params, islands, i, w, c, lag, store)
                 for m in range(islands.member_start[i], islands.member_start[i + 1]):
                     b = islands.members[m]
-                    step_size[b], outside = _limit_direction(t, w, b)
+                    step_size[b], outside = limit_direction(t, w, b)
                     stale = stale or outside
             if not running:
                 break
@@ -539,13 +431,22 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
                 largest = max(largest, step_size[islands.members[m]])
                 last = max(last, last_size[islands.members[m]])
             halvings = GUESS_HALVINGS if guessing else MAX_HALVINGS
-            found, share, longest = _line_search(
+            found, share, longest = search_line(
                 t, joints, springs, params, islands, i, w, c, lag, energy, halvings
             )
             if found:
                 begin, end = islands.lag_start[i], islands.lag_start[i + 1]
                 update_pulls(
-                    lag, islands.lag_order, begin, end, w.x, w.x_trial, w.start, params.friction_eps, share, guessing
+                    lag,
+                    islands.lag_order,
+                    begin,
+                    end,
+                    w.x,
+                    w.x_trial,
+                    w.start,
+                    params.friction_eps,
+                    share,
+                    guessing,
                 )
                 _accept_trial(t, islands, i, w, c)
             if guessing:

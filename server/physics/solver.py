@@ -47,7 +47,7 @@ DHAT_SHARE = 1e-3
 """The default tolerance of a step, in units of dhat: of contact forces."""
 MOTION_SHARE = 1e-3
 """The default tolerance of a step, in units of its own motion, or of the motion that friction takes for none."""
-PART_ITERATIONS = 4
+PART_ITERATIONS = 12
 """The iterations that each further part of a tick has at least, when earlier ones used up the limit of the scene."""
 LOAD_MAX = 1.5
 """The impulse between two bodies in a step from which on they collide, in units of the weight of the lighter one times
