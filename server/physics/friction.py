@@ -89,26 +89,26 @@ def _slip(lag, r, x, start, u):
 
 
 @kernel
-def update_pulls(lag, order, begin, end, x, trial, start, eps, share, anew):
+def update_pulls(lag, order, begin, end, x, trial, start, eps, share, fresh):
     """Update the pulls of the lagged contacts order[begin:end] for an iterate that becomes the trial.
 
     x, trial, start: positions at the iterate, at the trial and at the start of the step [m], shape (v, 3). share: of
-    the direction that the trial takes. anew: the pulls become those of the trial, whatever they were.
+    the direction that the trial takes. fresh: the pulls become those of the trial, whatever they were.
     """
     u, next_u = np.empty(3), np.empty(3)
     for place in range(begin, end):
         r = order[place]
         y = _slip(lag, r, x, start, u)
         next_y = _slip(lag, r, trial, start, next_u)
-        _, ratio, _ = friction_derivatives(next_y if anew else y, eps)
+        _, ratio, _ = friction_derivatives(next_y if fresh else y, eps)
         along = 0.0
-        if y > 0.0 and not anew:
+        if y > 0.0 and not fresh:
             for a in range(3):
                 along += u[a] * (next_u[a] - u[a])
             along *= width_slope(y, ratio, eps) / (y * share)
         square = 0.0
         for a in range(3):
-            if anew:
+            if fresh:
                 lag.pull[r, a] = ratio * next_u[a]
             else:
                 goal = ratio * (u[a] + (next_u[a] - u[a]) / share - along * lag.pull[r, a])
