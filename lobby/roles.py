@@ -62,6 +62,8 @@ class Operation(StrEnum):
     """Ask for bots in a lobby; its script checks that the caller is the host."""
     SERVE = "serve"
     """Look for lobbies that want bots, and take a seat in one as a bot."""
+    REMATCH = "rematch"
+    """Open or join the rematch of a session; its caller must have had a seat."""
     RELEASE = "release"
     """Give up the caller's seat in a session over HTTP; does nothing without a seat."""
     SHAPE = "shape"
@@ -122,6 +124,7 @@ _SEATING = frozenset(
         Operation.FORK,
         Operation.FILL,
         Operation.SERVE,
+        Operation.REMATCH,
         Operation.RELEASE,
         Operation.SHAPE,
         Operation.SPRING,

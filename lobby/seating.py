@@ -23,6 +23,7 @@ from tussle.lobby.errors import Conflict, LobbyFull, RateLimited, Refused
 from tussle.lobby.forks import ForkPlan
 from tussle.lobby.ids import format_ticket, new_secret, new_session_token, secret_hash
 from tussle.lobby.lifecycle import WAITING
+from tussle.lobby.rematches import RematchPlan
 from tussle.lobby.rules.scene_edits import SCENE_BYTES
 from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.session_scripts import SessionScripts, Shape
@@ -95,6 +96,7 @@ class _LobbyPlan:
     scene: bytes = b""
     params: bytes = b"{}"
     fork: ForkPlan | None = None
+    rematch: RematchPlan | None = None
     alone_ms: int = 0
 
     @property
@@ -169,6 +171,26 @@ class Seating:
         plan = _LobbyPlan(mode, len(fork.bodies), holder, private, params=params, fork=fork)
         return await self._open_for(_Applicant(player, "", (), ready, address), plan)
 
+    async def open_rematch(
+        self,
+        player: str,
+        rematch: RematchPlan,
+        *,
+        holder: HolderAddress,
+        body: str = "",
+        bodies: Sequence[str] = (),
+        ready: bool = True,
+        alone_ms: int = 0,
+        address: str = "",
+    ) -> SeatReservation:
+        """Open the lobby of a rematch with the player as its host. Raises as ``open``, NotFound, and Conflict
+        ``crowded`` if somebody was faster."""
+        plan = _LobbyPlan(
+            rematch.mode, rematch.size, holder, rematch.private, params=rematch.params, rematch=rematch,
+            alone_ms=alone_ms,
+        )  # fmt: skip
+        return await self._open_for(_Applicant(player, body or rematch.body, bodies, ready, address), plan)
+
     async def require_free(self, player: str) -> None:
         """Raises Conflict ``in_session`` if the player has a seat in a session that is not over."""
         await self._resolve_binding(player, None)
@@ -231,7 +253,7 @@ class Seating:
                     candidate = opened
                 except Conflict as error:
                     candidate = None
-                    if error.reason == "ended":
+                    if error.reason in ("ended", "seats_held"):
                         continue
                     if error.reason != "in_session":
                         raise
@@ -245,7 +267,8 @@ class Seating:
     ) -> SeatReservation:
         """Take a seat in that lobby. A member gets a new ticket for the seat it has, at any stage of the session.
 
-        Raises NotFound, LobbyFull, AuthError for an unknown player, Conflict ``in_session``, ``left`` or ``ended``.
+        Raises NotFound, LobbyFull, AuthError for an unknown player, Conflict ``in_session``, ``left``, ``ended``, or
+        ``seats_held``: the free seats of a rematch are held for others.
         """
         shape = await self._scripts.shape(session)
         applicant = _Applicant(player, body, bodies, ready)
@@ -356,7 +379,7 @@ class Seating:
 
         If the holder of the plan has MAX_SESSIONS sessions, another server that has room is the holder.
         """
-        full: set[str] = set()
+        full, keys = set[str](), self._keys
         while True:
             session, secret = new_session_token(), new_secret()
             try:
@@ -372,6 +395,7 @@ class Seating:
                         *self._shares.keys(host.address, host.player),
                         *([self._keys.scene(plan.scene_digest)] if plan.scene else []),
                         *(self._fork_keys(session, plan.fork) if plan.fork else []),
+                        *([keys.session(plan.rematch.of), keys.bot_requests] if plan.rematch else []),
                     ],
                     [
                         host.player, plan.mode, plan.size, plan.scene_digest, plan.params, int(plan.private),
@@ -379,6 +403,7 @@ class Seating:
                         host.body, host.preferred_bodies(session), int(host.ready), self._ticket_ms, int(if_none),
                         plan.scene, plan.alone_ms, *self._shares.arguments(host.address), *self._bot_share,
                         *(plan.fork.arguments(session) if plan.fork else [""]),
+                        *(plan.rematch.arguments() if plan.rematch else []),
                     ],
                     shape=(plan.mode, plan.size),
                 )  # fmt: skip
@@ -386,6 +411,8 @@ class Seating:
                 if error.reason == "token_taken":
                     continue
                 raise
+            if reply[0] == "TAKEN" and plan.rematch:
+                raise Conflict("somebody else was faster; try again", code="crowded")
             if reply[0] == "TAKEN":
                 return str(reply[1])
             if reply[0] == "SHARE":
@@ -453,6 +480,9 @@ class Seating:
                 return None, oldest
             case ["GONE"]:
                 raise Conflict("this lobby has ended", code="ended")
+            case ["HELD", left]:
+                left_s = int(left) / 1000
+                raise Conflict("the free seats are held for others", code="seats_held", retry_after=left_s)
         return None, None
 
     async def _find_yielding(self, applicant: _Applicant, shape: Shape) -> SeatReservation | None:
@@ -462,7 +492,7 @@ class Seating:
             try:
                 seat, _ = await self._seat(applicant, session, shape)
             except Conflict as error:
-                if error.reason not in ("ended", "left"):
+                if error.reason not in ("ended", "left", "seats_held"):
                     raise
             else:
                 if seat is not None:

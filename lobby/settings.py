@@ -175,6 +175,12 @@ class Settings:
         " process is running; 0: never",
         low=0,
     )
+    rematch_hold_s: float = setting(
+        60.0,
+        "time for which the lobby of a rematch holds the seats of the people of the match before",
+        low=1,
+        high=600,
+    )
     login_ttl_s: int = setting(604_800, "lifetime of a login token; each use renews it", low=60)
     max_seats: int = setting(16, "most seats of a lobby", low=1, high=64)
 

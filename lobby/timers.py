@@ -3,6 +3,7 @@
     lobby:T    the lobby did not fill, or its members were not ready in time: it ends as timed out.
                A session that was starting and never began to run ends as failed.
     bots:T     one person has waited alone in the lobby for some seconds: it asks for bots.
+    hold:T     the seats of a rematch are no longer held.
     seat:T:P   the player did not connect or come back in time: the seat is free again.
 
 Deadlines are members of one sorted set in the store. Any process may execute them, and each takes effect once. This
@@ -48,6 +49,9 @@ class Timers:
                 effects += await self._time_out(session, now)
             elif kind == "bots":
                 effects += await self._filling.request_alone(session, due_at=now)
+            elif kind == "hold":
+                reply = await self._scripts.run("release_held", session, [], [now])
+                effects += int(reply[1])
             else:
                 effects += await self._seating.unseat(player[0], session, "absent", due_at=now)
         return effects

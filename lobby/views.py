@@ -6,7 +6,7 @@ it includes. It is not read in a transaction, because a store that is out of mem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
 
 import msgspec
@@ -16,7 +16,15 @@ from tussle.lobby.errors import Conflict, NotFound, Refused, StoreError
 from tussle.lobby.lifecycle import ENDED, LIVE, WAITING, Status
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.store.store import Store
-from tussle.lobby.wire.messages import Event, ObserversData, SeatView, SessionView
+from tussle.lobby.wire.messages import (
+    Event,
+    HeldSeat,
+    ObserversData,
+    RatingChange,
+    SeatView,
+    Series,
+    SessionView,
+)
 
 __all__ = ["Views"]
 
@@ -41,6 +49,7 @@ _FIELDS = (
     "status", "mode", "size", "host", "opened_at", "started_at", "ended_at", "epoch", "v", "tick", "round", "turn",
     "turn_seat", "turn_ends_at", "brief", "result", "reason", "holder_url", "private",
     "timeout_ms", "closes_at", "params", "min_distance", "parent", "parent_tick", "exact",
+    "series", "held", "held_until", "rematch", "ratings",
 )  # fmt: skip
 
 
@@ -298,6 +307,20 @@ def _view(
         parent=fields["parent"],
         parent_tick=None if fields["parent_tick"] is None else number("parent_tick"),
         exact=None if fields["exact"] is None else fields["exact"] == "1",
+        series=msgspec.json.decode(fields["series"], type=Series) if fields["series"] else None,
+        held=_held(fields["held"], number("held_until"), seats) if fields["status"] in WAITING else (),
+        rematch=fields["rematch"],
+        ratings=msgspec.json.decode(fields["ratings"] or "[]", type=tuple[RatingChange, ...]),
+    )
+
+
+def _held(held: str | None, until: int, seats: Mapping[str, str]) -> tuple[HeldSeat, ...]:
+    """The seats that are held and still free."""
+    rows = msgspec.json.decode(held) if held else {}
+    return tuple(
+        HeldSeat(int(seat), one["player"], one["name"], until)
+        for seat, one in sorted(rows.items())
+        if seat not in seats
     )
 
 

@@ -38,6 +38,7 @@ from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
 from tussle.lobby.recording_index import RecordingIndex
 from tussle.lobby.recording_marks import RecordingMarks
+from tussle.lobby.rematches import Rematches
 from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.runs import Runs
 from tussle.lobby.scene_store import SceneStore
@@ -126,6 +127,7 @@ class Server:
         scripts = SessionScripts(store)
         self.seating = Seating(scripts, settings)
         self.filling = Filling(scripts)
+        self.rematches = Rematches(store, settings)
         guesses = self.ledger.most(Resource.GUESSES, Owner.NAME)
         self.name_guesses = NameGuesses(store, settings.guess_rate, guesses)
         self.bot_holdings = BotHoldings(store, self.filling)

@@ -21,6 +21,7 @@ __all__ = [
     "BodyVersion",
     "ErrorMessage",
     "Event",
+    "HeldSeat",
     "MeshData",
     "MeshMessage",
     "Notice",
@@ -29,9 +30,12 @@ __all__ = [
     "ObserversData",
     "ObserversMessage",
     "Pong",
+    "RatingChange",
     "SceneData",
     "SceneMessage",
     "SeatView",
+    "Series",
+    "SeriesWins",
     "ServerMessage",
     "SessionMessage",
     "SessionView",
@@ -57,6 +61,42 @@ class SeatView(MessagePart, frozen=True):
     fills: bool = False
 
 
+class HeldSeat(MessagePart, frozen=True):
+    """A free seat of a rematch that only this player may take, until a time [ms]."""
+
+    seat: int
+    player: str
+    name: str
+    until: int
+
+
+class SeriesWins(MessagePart, frozen=True):
+    """The matches of a series that one person has won."""
+
+    player: str
+    name: str
+    won: int
+
+
+class Series(MessagePart, frozen=True):
+    """The score of a series of rematches before this match, which has the number ``match``; the first is 1. ``bots``:
+    the matches that bots won; ``drawn``: that nobody won. ``before``: the match before, or ''."""
+
+    match: int
+    wins: tuple[SeriesWins, ...] = ()
+    bots: int = 0
+    drawn: int = 0
+    before: str = ""
+
+
+class RatingChange(MessagePart, frozen=True):
+    """What a session has changed of a player's rating [points]. ``before``: absent if it was the first."""
+
+    player: str
+    after: float
+    before: float | None = None
+
+
 class ObserversData(MessagePart, frozen=True):
     """The observers of a session: their number, and the names of the first ones."""
 
@@ -69,7 +109,9 @@ class SessionView(MessagePart, frozen=True):
     failed. Times are ms of the store's clock; ``brief`` is the newest turn_started;
     ``closes_at`` is when a waiting lobby times out; ``params`` are the mode's, as the host chose them;
     ``min_distance`` [m] is the smallest distance so far, as of the newest readings. Of a fork: ``parent``, and
-    ``parent_tick``, its first tick; ``exact`` is false if that is not the very state that was asked for."""
+    ``parent_tick``, its first tick; ``exact`` is false if that is not the very state that was asked for. Of a
+    rematch: ``series``, and ``held`` while seats are held. Of a session that is over: ``rematch``, its token, and
+    ``ratings`` once they are changed."""
 
     session: str
     status: str
@@ -98,6 +140,10 @@ class SessionView(MessagePart, frozen=True):
     parent: str | None = None
     parent_tick: int | None = None
     exact: bool | None = None
+    series: Series | None = None
+    held: tuple[HeldSeat, ...] = ()
+    rematch: str | None = None
+    ratings: tuple[RatingChange, ...] = ()
 
 
 class WelcomeData(MessagePart, frozen=True):

@@ -88,6 +88,12 @@ class BotsWanted(EventFields, frozen=True):
     player: str
 
 
+class SeatsReleased(EventFields, frozen=True):
+    """The seats of a rematch are no longer held: anyone may take them. ``at`` [ms of the store's clock]."""
+
+    at: int
+
+
 class ChatLine(EventFields, frozen=True):
     """A line of chat."""
 
@@ -177,6 +183,7 @@ SESSION_EVENTS: dict[str, type[EventFields]] = {
     "body_chosen": BodyChosen,
     "host_changed": HostChanged,
     "bots_asked": BotsWanted,
+    "seats_released": SeatsReleased,
     "chat": ChatLine,
     "session_paused": SessionPaused,
     "session_resumed": SessionResumed,

@@ -405,6 +405,7 @@ ANSWERS: dict[tuple[str, str], Answered] = {
     ("POST", f"{_SESSION}/fork"): Answered(Fork),
     ("GET", f"{_SESSION}/forks"): Answered(ForkTree),
     ("POST", f"{_SESSION}/bots"): Answered(BotsAsked),
+    ("POST", f"{_SESSION}/rematch"): Answered(Join),
     ("POST", "/api/bots/requests"): Answered(BotRequests),
     ("POST", "/api/bots/seat"): Answered(Join),
     ("GET", "/api/sessions"): Answered(SessionList),

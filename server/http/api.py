@@ -32,6 +32,7 @@ from tussle.server.http.operators import OperatorRoutes
 from tussle.server.http.public_routes import PublicRoutes
 from tussle.server.http.recording_lists import RecordingLists
 from tussle.server.http.recording_routes import RecordingRoutes
+from tussle.server.http.rematch_routes import RematchRoutes
 from tussle.server.http.requests import Requests
 from tussle.server.http.responses import error_response, json_response, problem_response
 from tussle.server.http.rights import Rights
@@ -55,6 +56,7 @@ def described_endpoints(backend: Backend, requests: Requests) -> list[Endpoint]:
         *lobbies.endpoints(),
         *ForkRoutes(backend, requests, lobbies).endpoints(),
         *BotRoutes(backend, requests, lobbies).endpoints(),
+        *RematchRoutes(backend, requests, lobbies).endpoints(),
         *PublicRoutes(backend).endpoints(),
         *RecordingLists(backend, requests).endpoints(),
         *RecordingRoutes(backend, requests).endpoints(),

@@ -14,6 +14,7 @@ from tussle.lobby.name_guesses import NameGuesses
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
 from tussle.lobby.recording_index import RecordingIndex
+from tussle.lobby.rematches import Rematches
 from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.scene_store import SceneStore
 from tussle.lobby.seating import Seating
@@ -49,6 +50,7 @@ class Backend(Protocol):
     accounts: Accounts
     seating: Seating
     filling: Filling
+    rematches: Rematches
     forks: Forks
     forking: Forking
     views: Views

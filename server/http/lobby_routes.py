@@ -124,9 +124,9 @@ class LobbyRoutes:
         body = await self._requests.decode(request, FindRequest)
         self.admit(Operation.FIND, request, player)
         self._check_size(body.mode, body.size)
-        self._check_body(body.body)
-        alone_ms = self._alone_ms(body.mode, body.size, player) if body.bots else 0
-        async with self._reserving_alone(request, player, body.size, alone_ms) as reserved:
+        self.check_body(body.body)
+        alone_ms = self.alone_ms(body.mode, body.size, player) if body.bots else 0
+        async with self.reserving_alone(request, player, body.size, alone_ms) as reserved:
             reservation = await self._backend.seating.find(
                 player.player,
                 body.mode,
@@ -153,9 +153,9 @@ class LobbyRoutes:
         self._check_size(body.mode, body.size)
         encode_params(body.params)  # within its bounds, before the mode reads it
         self._backend.mode_scenes.check(body.mode, body.params, body.size, scene)
-        self._check_body(body.body)
-        alone_ms = self._alone_ms(body.mode, body.size, player) if body.bots and not body.private else 0
-        async with self._reserving_alone(request, player, body.size, alone_ms) as reserved:
+        self.check_body(body.body)
+        alone_ms = self.alone_ms(body.mode, body.size, player) if body.bots and not body.private else 0
+        async with self.reserving_alone(request, player, body.size, alone_ms) as reserved:
             reservation = await self._backend.seating.open(
                 player.player,
                 body.mode,
@@ -177,7 +177,7 @@ class LobbyRoutes:
         body = await self._requests.decode(request, JoinRequest)
         if body.session != player.session:  # a member returns: the session continues
             self.admit(Operation.JOIN, request, player, session=check_token(body.session))
-        self._check_body(body.body)
+        self.check_body(body.body)
         async with self.reserving(request, player) as reserved:
             reservation = await self._backend.seating.join(
                 player.player,
@@ -228,7 +228,7 @@ class LobbyRoutes:
             raise
 
     @contextlib.asynccontextmanager
-    async def _reserving_alone(
+    async def reserving_alone(
         self, request: Request, player: PlayerInfo, size: int, alone_ms: int
     ) -> AsyncIterator[Callable[[SeatReservation], None]]:
         """Charge a reservation, and make room for the bots that a new lobby gets by itself. Call the result with the
@@ -303,7 +303,7 @@ class LobbyRoutes:
             )
         return msgspec.json.encode(found["scene"]).decode()
 
-    def _alone_ms(self, mode: str, size: int, player: PlayerInfo) -> int:
+    def alone_ms(self, mode: str, size: int, player: PlayerInfo) -> int:
         """The time after which bots fill a lobby in which this player waits alone [ms]; 0: never."""
         waits = size > 1 and player.kind == "person" and get_mode(mode).policy == "turns"
         return round(self._backend.settings.alone_s * 1000) if waits else 0
@@ -314,7 +314,7 @@ class LobbyRoutes:
         if not low <= size <= high:
             raise Refused(f"{mode} takes {low} to {high} seats", code="bad_size", field="size")
 
-    def _check_body(self, body: str) -> None:
+    def check_body(self, body: str) -> None:
         if body and body not in self._backend.bodies():
             raise Refused(
                 f"there is no body {body!r}; GET /api/catalogue lists them", code="unknown_body", field="body"

@@ -24,6 +24,7 @@ mesh          no        yes      yes    yes
 fork          no        yes      yes    yes
 fill          no        yes      yes    yes
 serve         no        yes      yes    yes
+rematch       no        yes      yes    yes
 release       no        yes      yes    yes
 shape         no        yes      yes    yes
 spring        no        yes      yes    yes

@@ -178,6 +178,26 @@ async def test_a_malformed_result_is_cleaned_without_an_award(world: World) -> N
     assert "played" not in await world.hash(world.store.keys.player(players[0]))
 
 
+async def test_a_session_keeps_the_ratings_before_and_after(world: World) -> None:
+    """The view of a session that is over has each player's rating after it, and before it if there was one."""
+    first, players = await world.ended()
+    assert (await world.views.view(first)).ratings == ()
+    await cleanup(world).handle(first)
+    changed = {one.player: one for one in (await world.views.view(first)).ratings}
+    assert {player: changed[player].before for player in players} == dict.fromkeys(players)
+    assert changed[players[0]].after > changed[players[1]].after
+    for seat in [await world.find(player) for player in players]:
+        await world.enter(seat)
+    fence, _ = await world.begin(seat.session)
+    await world.runs.running(fence, 0, b"", 1 / 60)
+    await world.runs.finish(fence, 1, [], world.result(players, {}))
+    await cleanup(world).handle(fence.session)
+    again = {one.player: one for one in (await world.views.view(fence.session)).ratings}
+    assert {player: again[player].before for player in players} == {
+        player: changed[player].after for player in players
+    }
+
+
 async def test_an_award_does_not_recreate_an_expired_guest(world: World) -> None:
     """An award for a player that no longer exists writes nothing; the other players are awarded."""
     session, players = await world.ended()

@@ -1,6 +1,7 @@
 --@include lifecycle
 --@include full
--- Adds the experience and writes the new ratings of the players of an ended session, once. Counts who met.
+-- Adds the experience and writes the new ratings of the players of an ended session, once. Counts who met. The session
+-- keeps the ratings before and after.
 --
 -- KEYS 1 session, 2 leaderboard of its mode, 3 meetings of its mode on the day of its end, 4.. player of each
 -- ARGV 1 mode, 2 lifetime of the meetings [ms], 3 count of pairs of players who met, then for each pair: its field of
@@ -32,6 +33,7 @@ for i = 4, #KEYS do
     end
 end
 redis.call('HSET', session_key, 'awarded', '1')
+local changes = {}
 for i = 4, first - 2, 2 do
     redis.call('HINCRBY', meetings_key, ARGV[i], '1')
     redis.call('PEXPIRE', meetings_key, ARGV[2])
@@ -45,10 +47,16 @@ for i = 4, #KEYS do
         redis.call('HINCRBY', player_key, 'played.' .. mode, '1')
         redis.call('HINCRBY', player_key, 'won', ARGV[at + 7])
         if ARGV[at + 5] ~= '' then
+            local before = redis.call('HGET', player_key, 'rating.' .. mode)
+            changes[#changes + 1] = {player = ARGV[at], before = before and tonumber(before) or cjson.null,
+                after = tonumber(ARGV[at + 5])}
             redis.call('HSET', player_key, mu_field, ARGV[at + 3], sigma_field, ARGV[at + 4],
                 'rating.' .. mode, ARGV[at + 5])
             redis.call('ZADD', leaderboard_key, ARGV[at + 5], ARGV[at])
         end
     end
+end
+if #changes > 0 then
+    redis.call('HSET', session_key, 'ratings', cjson.encode(changes))
 end
 return {'OK', '1'}

@@ -26,7 +26,8 @@ local about = redis.call('HMGET', session_key, 'status', 'size', 'bots.wanted', 
 local due = redis.call('ZSCORE', deadlines_key, lobby_timer())
 local size = tonumber(about[2] or '0')
 if about[1] ~= STATUS.OPEN or tonumber(about[3] or '0') <= 0 or tonumber(about[4]) <= now_ms()
-    or not due or tonumber(due) <= now_ms() or redis.call('HLEN', seats_key) >= size then
+    or not due or tonumber(due) <= now_ms() or redis.call('HLEN', seats_key) >= size
+    or not may_take(size, (read_held()), player) then
     redis.call('ZREM', requests_key, token)
     return refuse('no_bot_wanted', 'this lobby wants no bot now')
 end

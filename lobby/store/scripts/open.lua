@@ -1,4 +1,4 @@
---@include seating
+--@include filling
 --@include session_shares
 --@include bot_shares
 --@include bucket
@@ -6,7 +6,8 @@
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket, 16 lease of the holder,
 --      17 shares of sessions, 18 shares of bots, 19 their owners, 20 openings of the player, 21 of the address,
---      22 scene (only with one); of a fork 22 its first state, 23 its tree, 24 its root
+--      22 scene (only with one); of a fork 22 its first state, 23 its tree, 24 its root;
+--      of a rematch 22 the session that it repeats, 23 requests for bots
 -- ARGV 1-3 the session, 4 player, 5 mode, 6 size, 7 hash of the scene or '', 8 params (JSON), 9 private 0|1,
 --      10 holder, 11 its nonce, 12 its url, 13 timeout [ms], 14 body or '', 15 bodies in order of preference (JSON),
 --      16 ready 0|1, 17 lifetime of the ticket and the reservation [ms], 18 only if no such lobby is open 0|1,
@@ -17,6 +18,10 @@
 --      30 parent of a fork or '', 31 tick, 32 exact 0|1, 33 specification, 34 first state,
 --      35 bodies of the seats (JSON), 36 seat of the host or '', 37 root of the tree, 38 entry of the tree (JSON),
 --      39 lifetime of the tree [ms] or 0, 40 most entries of a tree, 41.. seats that are out
+--      Of a rematch 31 the rematch that the session is known to have or '', 32 series (JSON),
+--      33 held seats (JSON, seat -> {player, name}), 34 how long they are held [ms], 35 bots that it asks for,
+--      36 seat of the host, 37 skill of the bots, 38 lifetime of the request [ms]
+-- A rematch and the field `rematch` of the session that it repeats are written together, once.
 -- Returns {OK, seat, ''} | {OK, seat, address|player}: that owner holds as many bots as it may, so that the lobby will
 --      not ask for bots by itself
 --      | {TAKEN, token of the oldest open lobby} | {FULL}: the holder has as many sessions as it may
@@ -31,6 +36,17 @@ local player = ARGV[4]
 
 if redis.call('HEXISTS', player_key, 'kind') == 0 then
     return refuse('unknown_player', 'no such player')
+end
+local repeats = ARGV[30] == '' and ARGV[31] ~= nil
+if repeats then
+    local repeated_key = KEYS[22]
+    local repeated = redis.call('HMGET', repeated_key, 'status', 'rematch')
+    if not repeated[1] then
+        return refuse('not_found', 'the session has expired')
+    end
+    if (repeated[2] or '') ~= ARGV[31] then
+        return {'TAKEN', repeated[2]}
+    end
 end
 local bound = redis.call('HGET', player_key, 'session')
 if bound then
@@ -92,13 +108,29 @@ redis.call('HSET', session_key, 'status', STATUS.OPEN, 'mode', ARGV[5], 'size', 
     'params', ARGV[8], 'private', ARGV[9], 'host', player, 'holder', ARGV[10], 'holder_nonce', ARGV[11],
     'holder_url', ARGV[12], 'timeout_ms', ARGV[13], 'opened_at', whole(at), 'epoch', '0', 'v', '0', 'tick', '0',
     'round', '0', 'turn', '0', 'events_tick', '-1', 'owner', ARGV[21] ~= '' and ARGV[21] or player)
-local busy = ''
-if ARGV[20] ~= '0' then -- the bots that it may get are held from the moment when it exists
-    local bots_key, bot_owners_key, others = KEYS[18], KEYS[19], tonumber(ARGV[6]) - 1
+if repeats then
+    local repeated_key = KEYS[22]
+    redis.call('HSET', repeated_key, 'rematch', token)
+    redis.call('HSET', session_key, 'series', ARGV[32])
+    if ARGV[33] ~= '{}' then
+        local till = whole(at + tonumber(ARGV[34]))
+        redis.call('HSET', session_key, 'held', ARGV[33], 'held_until', till)
+        redis.call('ZADD', deadlines_key, till, hold_timer())
+    end
+end
+local busy, asked = '', repeats and tonumber(ARGV[35]) or 0
+if ARGV[20] ~= '0' or asked > 0 then -- the bots that it may get are held from the moment when it exists
+    local bots_key, bot_owners_key, others = KEYS[18], KEYS[19], ARGV[20] ~= '0' and tonumber(ARGV[6]) - 1 or asked
     local of_address, of_player = tonumber(ARGV[28]), tonumber(ARGV[29])
     busy = busy_owner(bots_key, bot_owners_key, token, others, ARGV[21], player, of_address, of_player)
     if busy == '' then
-        redis.call('HSET', session_key, 'bots.alone_ms', ARGV[20])
+        if ARGV[20] ~= '0' then
+            redis.call('HSET', session_key, 'bots.alone_ms', ARGV[20])
+        end
+        if asked > 0 then
+            redis.call('HSET', session_key, 'bots.wanted', whole(asked), 'bots.skill', ARGV[37],
+                'bots.until', whole(at + tonumber(ARGV[38])))
+        end
         write_entry(bots_key, bot_owners_key, token, make_entry(others, at, ARGV[21], player))
     end
 end
@@ -132,4 +164,8 @@ end
 announce(EVENT.OPENED, at)
 local seat = take_seat(player_key, member_key, player, ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[36])
 issue_ticket(ticket_key, player, seat, 'player', ARGV[17])
+if repeats then
+    local requests_key = KEYS[23]
+    index_request(requests_key)
+end
 return {'OK', whole(seat), busy}

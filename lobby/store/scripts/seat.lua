@@ -10,7 +10,8 @@
 --      9 only if this is the oldest open lobby of its mode and size 0|1
 -- Returns {OK, seat, holder, its nonce, its url, oldest} | {OTHER, oldest}: another lobby is older, nothing changed
 --      | {YIELD, bot}: every seat is taken, and this bot gives its seat up; unseat it and try again
---      | {FULL} | {GONE}: there is no such lobby, or its time is up | ERR unknown_player, in_session, left, ended
+--      | {FULL} | {HELD, time [ms]}: the free seats are held for others for this time
+--      | {GONE}: there is no such lobby, or its time is up | ERR unknown_player, in_session, left, ended
 --      oldest: token of the lobby that is now the oldest open one, '' if none is open
 local player_key, member_key, ticket_key, yielding_key = KEYS[13], KEYS[14], KEYS[15], KEYS[16]
 local player = ARGV[4]
@@ -74,6 +75,10 @@ if status ~= STATUS.OPEN or redis.call('HLEN', seats_key) >= tonumber(about[2]) 
     end
     redis.call('ZREM', yielding_key, token)
     return {'FULL'}
+end
+local held, till = read_held()
+if not may_take(tonumber(about[2]), held, player) then
+    return {'HELD', whole(till - now_ms())}
 end
 local seat = take_seat(player_key, member_key, player, ARGV[5], ARGV[6], ARGV[7], ARGV[8])
 index_yielding(yielding_key, tonumber(about[2]))

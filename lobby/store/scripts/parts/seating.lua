@@ -69,15 +69,20 @@ local function pick_body(size, preferred)
     return preferred[1] or ''
 end
 
--- Returns the seat that a player gets, of the free ones: the wanted one, else the lowest that is not out, else the
--- lowest.
-local function choose_seat(size, wanted)
+-- Returns the seat that a player gets, of the free ones: the one that is held for it, else the wanted one, else the
+-- lowest that is not out, else the lowest. nil if every free seat is held for others.
+local function choose_seat(size, wanted, player)
+    local held, last = read_held(), nil
+    for seat = 0, size - 1 do
+        if held[whole(seat)] == player and redis.call('HEXISTS', seats_key, whole(seat)) == 0 then
+            return seat
+        end
+    end
     if wanted and wanted ~= '' and redis.call('HEXISTS', seats_key, wanted) == 0 then
         return tonumber(wanted)
     end
-    local last = nil
     for seat = 0, size - 1 do
-        if redis.call('HEXISTS', seats_key, whole(seat)) == 0 then
+        if redis.call('HEXISTS', seats_key, whole(seat)) == 0 and not held[whole(seat)] then
             if redis.call('HEXISTS', session_key, 'out.' .. whole(seat)) == 0 then
                 return seat
             end
@@ -89,10 +94,10 @@ end
 
 -- Seats a player on the wanted seat, if it is given and free, or on another one. The body of a fork's seat is fixed. If
 -- that was the last seat, the lobby is filled. fills: whether it is a bot that fills a seat (parts/filling.lua). The
--- caller has checked that a seat is free and that the player may take it. Returns the seat.
+-- caller has checked that a seat is free and that the player may take it (may_take). Returns the seat.
 local function take_seat(player_key, member_key, player, body, preferred, ready, reserve_ms, wanted, fills)
     local size = tonumber(redis.call('HGET', session_key, 'size'))
-    local seat = choose_seat(size, wanted)
+    local seat = choose_seat(size, wanted, player)
     body = redis.call('HGET', session_key, 'fixed.' .. whole(seat)) or body
     if body == '' then
         body = pick_body(size, cjson.decode(preferred))

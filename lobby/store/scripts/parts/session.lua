@@ -41,13 +41,50 @@ local function seat_timer(player)
     return 'seat:' .. token .. ':' .. player
 end
 
+-- Exists while seats of a rematch are held.
+local function hold_timer()
+    return 'hold:' .. token
+end
+
+-- Returns the seats of a rematch that are held (seat, as text -> player) and until when [ms]; {}, 0 for none. A held
+-- seat is free, and only its player may take it.
+local function read_held()
+    local about = redis.call('HMGET', session_key, 'held', 'held_until')
+    local till = tonumber(about[2] or '0')
+    if not about[1] or till <= now_ms() then
+        return {}, 0
+    end
+    local held = {}
+    for seat, one in pairs(cjson.decode(about[1])) do
+        held[seat] = one.player
+    end
+    return held, till
+end
+
+-- Whether a player may take one of the free seats; '': a player for whom none is held. held: of read_held.
+local function may_take(size, held, player)
+    for seat = 0, size - 1 do
+        local name = whole(seat)
+        if redis.call('HEXISTS', seats_key, name) == 0 and (not held[name] or held[name] == player) then
+            return true
+        end
+    end
+    return false
+end
+
 local UNATTENDED = 2 ^ 42
 
--- Puts an open, public lobby on the index of open lobbies: lobbies with a connected member come first, each kind in the
--- order of opening. The score of a lobby without a connected member is larger by UNATTENDED [ms].
+-- Puts an open, public lobby on the index of open lobbies, unless every free seat is held. Lobbies with a connected
+-- member come first, each kind in the order of opening. The score of a lobby without a connected member is larger by
+-- UNATTENDED [ms].
 local function index_open_lobby()
     local about = redis.call('HMGET', session_key, 'status', 'private', 'opened_at', 'size')
     if about[1] ~= STATUS.OPEN or about[2] ~= '0' then
+        return
+    end
+    local held = read_held()
+    if not may_take(tonumber(about[4]), held, '') then
+        redis.call('ZREM', open_key, token)
         return
     end
     local score = tonumber(about[3]) + UNATTENDED
@@ -60,11 +97,13 @@ local function index_open_lobby()
     redis.call('ZADD', open_key, whole(score), token)
 end
 
--- Begins the time that one person waits alone in this open lobby before it asks for bots, if it ever does.
+-- Begins the time that one person waits alone in this open lobby before it asks for bots, if it ever does. While seats
+-- are held nobody waits alone.
 local function start_alone_timer()
     local about = redis.call('HMGET', session_key, 'status', 'bots.alone_ms')
     if about[1] == STATUS.OPEN and about[2] then
-        redis.call('ZADD', deadlines_key, whole(now_ms() + tonumber(about[2])), bots_timer())
+        local _, till = read_held()
+        redis.call('ZADD', deadlines_key, whole(math.max(now_ms(), till) + tonumber(about[2])), bots_timer())
     end
 end
 
@@ -85,6 +124,7 @@ local function close_session(status, event, reason, at)
     redis.call('ZREM', running_key, token)
     redis.call('ZREM', deadlines_key, lobby_timer())
     redis.call('ZREM', deadlines_key, bots_timer())
+    redis.call('ZREM', deadlines_key, hold_timer())
     redis.call('ZADD', ended_key, whole(at), token)
     local v = emit(event, {at = at, reason = reason})
     announce(event, at)

@@ -237,6 +237,9 @@ function explain(error: unknown): void {
     const said: Record<string, [string, string]> = {
       name_taken: ["This is someone else’s name.", "Enter its secret, or choose another name."],
       no_bots: ["No bots are running here.", "Start some with “tussle bots --serve”, or share the code."],
+      seats_held: ["These seats are held for the people of the match before.", "You can join when their time is up, or watch."],
+      rematch_played: ["The rematch has been played.", "Ask for another one at its end."],
+      not_member: ["You had no seat in that match.", "Join its rematch by the code."],
       lobby_full: ["All seats are taken.", "You can watch, or find another lobby."],
       no_such_session: ["There is no session with this code.", "Codes have eight letters and digits."],
       not_found: ["There is no session with this code.", "It may have ended a while ago."],
@@ -542,8 +545,16 @@ export function fork(token: string, tick: number): Promise<unknown> {
   });
 }
 
-/** Find a seat in the same mode again. All who ask at the same time get the same lobby. */
-export function rematch(mode: string, size: number, body: string | null): Promise<unknown> {
+/** A seat in the rematch of a session that is over, with the same body. The first who asks opens it. */
+export function rematch(token: string, body: string | null): Promise<unknown> {
+  return exclusive("rematch", async () => {
+    await ensureMe();
+    await enter(await api.rematch(token, body));
+  });
+}
+
+/** Find a seat in the same mode again, with anybody. */
+export function nextOpponent(mode: string, size: number, body: string | null): Promise<unknown> {
   return exclusive("find", async () => {
     await ensureMe();
     await enter(await api.find(mode, size, body, false));

@@ -565,6 +565,11 @@ export interface SeatTaken {
   fills?: boolean;
 }
 
+/** The seats of a rematch are no longer held: anyone may take them. `at` [ms of the store's clock]. */
+export interface SeatsReleased {
+  at: number;
+}
+
 /** Nothing follows. `reason`: of the end, or the code of the error. `at` [ms of the store's clock]. */
 export interface SessionOver {
   at: number;
@@ -740,6 +745,7 @@ export interface EventData {
   readonly body_chosen: BodyChosen;
   readonly host_changed: HostChanged;
   readonly bots_asked: BotsWanted;
+  readonly seats_released: SeatsReleased;
   readonly chat: ChatLine;
   readonly session_paused: SessionPaused;
   readonly session_resumed: SessionResumed;

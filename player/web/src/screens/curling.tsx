@@ -13,7 +13,9 @@ import { Mark } from "../ui/marks";
 import { Measures } from "../ui/measures";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
-import { Clock, Over } from "../ui/turns";
+import { Result } from "../ui/result";
+import { SeriesScore } from "../ui/series";
+import { Clock } from "../ui/turns";
 import { Watching } from "../ui/watching";
 
 const LABELS = { launch: "Slide" };
@@ -34,7 +36,7 @@ export function CurlingScreen({ client, drawer }: { client: SessionClient; drawe
         <Measures client={client} />
       </div>
       <div class="stack mid">
-        {state.phase === "over" ? <Over client={client} state={state} won={(name) => (name === null ? "You win" : `${name} wins`)} points="Points" /> : <Clock client={client} state={state} />}
+        {state.phase === "over" ? <Result client={client} state={state} won={(name) => (name === null ? "You win" : `${name} wins`)} points="Points" /> : <Clock client={client} state={state} />}
         <StageView
           client={client}
           label={label(state, seat)}
@@ -71,6 +73,7 @@ function Players({ client, state }: { client: SessionClient; state: SessionState
         <span class="sp" />
         <span class="data mute">{state.phase === "settling" ? "" : curling.end > curling.ends ? "extra end" : `end ${curling.end} of ${curling.ends}`}</span>
       </header>
+      {state.phase !== "over" && <SeriesScore state={state} />}
       <ul data-test="players">
         {state.seats.map((seat) => {
           const mine = seat.seat === client.mySeat;

@@ -11,7 +11,9 @@ import { Mark } from "../ui/marks";
 import { Measures } from "../ui/measures";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
-import { Clock, NextTurns, Over } from "../ui/turns";
+import { Result } from "../ui/result";
+import { SeriesScore } from "../ui/series";
+import { Clock, NextTurns } from "../ui/turns";
 import { Watching } from "../ui/watching";
 
 export function Duel({ client, drawer }: { client: SessionClient; drawer: boolean }) {
@@ -27,7 +29,7 @@ export function Duel({ client, drawer }: { client: SessionClient; drawer: boolea
         <Measures client={client} />
       </div>
       <div class="stack mid">
-        {state.phase === "over" ? <Over client={client} state={state} won={(name) => (name === null ? "You are the last one standing" : `${name} is the last one standing`)} points="Damage dealt" /> : <Clock client={client} state={state} />}
+        {state.phase === "over" ? <Result client={client} state={state} won={won} points="Damage dealt" /> : <Clock client={client} state={state} />}
         <StageView client={client} label={stageLabel(state, seat)} class={act.yours ? "aiming" : ""} onStage={act.onStage}>
           <StageButtons act={act} />
         </StageView>
@@ -40,6 +42,11 @@ export function Duel({ client, drawer }: { client: SessionClient; drawer: boolea
       </div>
     </main>
   );
+}
+
+function won(name: string | null, cause: string): string {
+  if (cause === "rounds") return name === null ? "You win on health" : `${name} wins on health`;
+  return name === null ? "You are the last one standing" : `${name} is the last one standing`;
 }
 
 function stageLabel(state: SessionState, seat: number | null): string {
@@ -58,6 +65,7 @@ function Players({ client, state }: { client: SessionClient; state: SessionState
         <span class="sp" />
         <span class="data mute">{state.round ? `round ${state.round}` : ""}</span>
       </header>
+      {state.phase !== "over" && <SeriesScore state={state} />}
       <ul data-test="players">
         {state.seats.map((seat) => (
           <PlayerCard key={seat.seat} seat={seat} mine={seat.seat === client.mySeat} turn={state.turnSeat === seat.seat && state.phase !== "over"} acting={state.phase === "acting"} />

@@ -1,7 +1,7 @@
 // One session: chooses the screen by its state: the door, the waiting lobby, the screen of the mode, or why it is over.
 
 import { useEffect, useState } from "preact/hooks";
-import { api, client as current, go, hasSeat, join, leave, now, online, replay, wantedName, watch } from "../app/store";
+import { api, client as current, go, hasSeat, join, leave, me, now, online, rematch, replay, wantedName, watch } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { code, plural, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
@@ -210,6 +210,11 @@ function Door({ token }: { token: string }) {
                     Join
                   </button>
                 </form>
+              )}
+              {over && found.started_at > 0 && found.seats.some((seat) => seat.player === me.value?.player) && (
+                <button class="btn now" onClick={() => void rematch(token, null)} data-test="rematch">
+                  {found.rematch ? "Join the rematch" : "Rematch"}
+                </button>
               )}
               {over && found.started_at > 0 && (
                 <button class="btn main" onClick={() => replay(token)} data-test="watch-again">

@@ -16,11 +16,13 @@ import { inWords, minutes, plural, shortName } from "../text/format";
 import { measured } from "../text/units";
 import { Mark } from "../ui/marks";
 import { Ruler } from "../ui/parts";
+import { SeriesScore } from "../ui/series";
 import { Sketch } from "../ui/sketch";
 import { Chat } from "../ui/talk";
 import { Watching } from "../ui/watching";
 import { portraits } from "../ui/portraits";
 import type { BodyEntry } from "../wire/api";
+import type { HeldSeat } from "../wire/messages";
 import { modeCard, modeName } from "./modes";
 
 type Screen = ComponentType<{ client: SessionClient; drawer: boolean }>;
@@ -73,16 +75,17 @@ function Lobby({ client, drawer }: { client: SessionClient; drawer: boolean }) {
       <div class="stack seats">
         <section class="tile" aria-label="Seats">
           <header>
-            <h1>{state.size ? plural(state.size, "seat") : "… seats"}</h1>
+            <h1>{state.series ? `Rematch, match ${state.series.match}` : state.size ? plural(state.size, "seat") : "… seats"}</h1>
             <span class="sp" />
             <span class="small mute">{ready} ready</span>
           </header>
           <ul data-test="seats">
             {Array.from({ length: state.size }, (_, index) => {
               const seat = state.seats.find((one) => one.seat === index);
-              return seat ? <SeatRow key={index} seat={seat} mine={seat === mine} host={seat.player === state.host} bodies={card.bodies} /> : <FreeRow key={index} />;
+              return seat ? <SeatRow key={index} seat={seat} mine={seat === mine} host={seat.player === state.host} bodies={card.bodies} /> : <FreeRow key={index} client={client} held={state.held.find((one) => one.seat === index) ?? null} />;
             })}
           </ul>
+          <SeriesScore state={state} />
           {mine && mine.player === state.host && state.seats.length < state.size && <Fill token={client.token} />}
         </section>
         <section class="tile wide" aria-label="Rules">
@@ -195,13 +198,16 @@ function Fill({ token }: { token: string }) {
   );
 }
 
-function FreeRow() {
+/** held: of a rematch, for whom the seat is kept, and until when. */
+function FreeRow({ client, held }: { client: SessionClient; held: HeldSeat | null }) {
+  void now.value;
+  const left = held ? secondsLeft(client, held.until) : 0;
   return (
-    <li class="st">
+    <li class="st" data-test={left > 0 ? "held" : undefined}>
       <span class="fr" />
       <div>
-        <h2 class="h3 mute">Free seat</h2>
-        <span class="small mute">Share the code, or wait for someone</span>
+        <h2 class="h3 mute">{held && left > 0 ? `Held for ${shortName(held.name)}` : "Free seat"}</h2>
+        <span class="small mute">{left > 0 ? `for ${minutes(left)}, then for anyone` : "Share the code, or wait for someone"}</span>
       </div>
     </li>
   );
@@ -316,7 +322,7 @@ function Foot({ client, mine }: { client: SessionClient; mine: Seat | null }) {
     <section class="tile foot" aria-label="Ready">
       <div class="col" style={{ flex: 1 }}>
         <p>
-          <b>{starting ? "The session is starting." : free > 0 ? `${inWords(free)} ${free === 1 ? "seat is" : "seats are"} free.` : `Starts when ${state.size === 2 ? "both" : `all ${inWords(state.size).toLowerCase()}`} are ready.`}</b>{" "}
+          <b>{starting ? "The session is starting." : free > 0 && state.held.length >= free ? `Waiting for ${state.held.map((one) => shortName(one.name)).join(", ")}.` : free > 0 ? `${inWords(free)} ${free === 1 ? "seat is" : "seats are"} free.` : `Starts when ${state.size === 2 ? "both" : `all ${inWords(state.size).toLowerCase()}`} are ready.`}</b>{" "}
           {!starting && state.closesAt > 0 && (
             <span class="soft">
               The lobby times out in <span class="data">{minutes(left)}</span>

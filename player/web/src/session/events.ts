@@ -103,6 +103,8 @@ export interface Result {
   readonly turns: number;
   readonly points: readonly number[];
   readonly xp: readonly number[];
+  /** damage[by][to] */
+  readonly damage: readonly (readonly number[])[];
 }
 
 export function readResult(d: Data): Result {
@@ -117,5 +119,6 @@ export function readResult(d: Data): Result {
     turns: num(d, "turns"),
     points: numbers(d, "points"),
     xp: numbers(d, "xp"),
+    damage: list(d, "damage_matrix").map((row) => (Array.isArray(row) ? row.map(Number) : [])),
   };
 }

@@ -2,6 +2,7 @@
 
 import type { Event, SeatView, SessionView } from "../wire/messages";
 import { ENDED } from "../wire/messages";
+import { harder } from "./afterwards";
 import { withCurlingEvent, withTurn } from "./curling";
 import { flag, maybe, num, numbers, part, readBlow, readBrief, readResult, str } from "./events";
 import type { Brief, Data } from "./events";
@@ -48,6 +49,8 @@ export function withView(state: SessionState, view: SessionView): SessionState {
     result,
     reason: view.reason,
     observers: view.observers,
+    series: view.series ?? null,
+    held: view.held ?? [],
     curling: view.mode === "curling" && view.brief && state.curling.stone === null ? withTurn({ ...state.curling, stones: num(view.params, "stones", 4), ends: num(view.params, "ends", 3) }, view.brief) : state.curling,
   };
 }
@@ -86,9 +89,12 @@ export function withEvent(state: SessionState, event: Event): SessionState {
 function apply(state: SessionState, type: string, d: Data, event: Event): SessionState {
   const seat = num(d, "seat", -1);
   switch (type) {
+    case "seats_released":
+      return { ...state, held: [] };
     case "seat_taken":
       return {
         ...state,
+        held: state.held.filter((one) => one.seat !== seat),
         seats: sorted([
           ...state.seats.filter((other) => other.seat !== seat),
           {
@@ -149,7 +155,7 @@ function apply(state: SessionState, type: string, d: Data, event: Event): Sessio
       return { ...one(state, seat, () => ({ braced: str(d, "kind") === "brace" })), phase: "moving", turnEndsAt: 0, turnSeat: seat };
     case "blow": {
       const blow = readBlow(d, event.tick);
-      return hurt(hurt(state, blow.a, blow.damageA), blow.b, blow.damageB);
+      return { ...hurt(hurt(state, blow.a, blow.damageA), blow.b, blow.damageB), best: harder(state.best, blow) };
     }
     case "out":
       return one(state, seat, (one) => ({

@@ -1,6 +1,7 @@
 // The state of a session that screens show: types, the empty state and plain reads. session/reducer.ts builds it.
 
-import type { ObserversData } from "../wire/messages";
+import type { HeldSeat, ObserversData, Series } from "../wire/messages";
+import type { BestHit } from "./afterwards";
 import { EMPTY_CURLING } from "./curling";
 import type { Curling } from "./curling";
 import type { Brief, Data, Result } from "./events";
@@ -86,6 +87,11 @@ export interface SessionState {
   readonly chat: readonly ChatRow[];
   /** The observers. */
   readonly observers: ObserversData;
+  /** The score of the rematches before this one; null: the first match. */
+  readonly series: Series | null;
+  /** The free seats of a rematch that wait for the people of the match before. */
+  readonly held: readonly HeldSeat[];
+  readonly best: BestHit | null;
 }
 
 export const EMPTY: SessionState = {
@@ -118,6 +124,9 @@ export const EMPTY: SessionState = {
   log: [],
   chat: [],
   observers: { count: 0, names: [] },
+  series: null,
+  held: [],
+  best: null,
 };
 
 /** The seats that are not out, in turn order, from the seat whose turn it is. */

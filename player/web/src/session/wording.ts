@@ -30,6 +30,8 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       return row(str(d, "reason") === "left" || !str(d, "reason") ? `${name(seat)} left` : `${name(seat)} lost the seat`);
     case "bots_asked":
       return num(d, "count") ? row(num(d, "count") === 1 ? "A bot is coming" : `${num(d, "count")} bots are coming`) : null;
+    case "seats_released":
+      return row("The free seats are for anyone now");
     case "seat_disconnected":
       return row(`${name(seat)} lost the connection`);
     case "running":
@@ -79,7 +81,7 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       return row(str(d, "end") === "limit" ? "The turn reached its limit of 4 s" : "All bodies are at rest");
     case "result": {
       const result = readResult(d);
-      const won = state.mode === "curling" && result.cause === "points" ? `${name(result.winner ?? -1)} wins, ${[...result.points].sort((a, b) => b - a).join(" to ")}` : `${name(result.winner ?? -1)} is the last one standing`;
+      const won = state.mode === "curling" && result.cause === "points" ? `${name(result.winner ?? -1)} wins, ${[...result.points].sort((a, b) => b - a).join(" to ")}` : `${name(result.winner ?? -1)} ${result.cause === "rounds" ? "wins on health" : "is the last one standing"}`;
       return row(result.winner === null ? "Nobody is ahead: a draw" : won, true, result.winner);
     }
     case "slot_granted":

@@ -1,15 +1,14 @@
-// Shared by the modes that are played in turns: the turn's clock, the next turns, the result.
+// Shared by the modes that are played in turns: the turn's clock, the next turns.
 
 import { useEffect, useState } from "preact/hooks";
 import { alertTurn, closeAlert } from "../app/alert";
 import { soundTick, soundTurn } from "../app/sound";
-import { busy, leave, now, rematch, replay } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { order } from "../session/state";
 import type { SessionState } from "../session/state";
 import { markOfSeat } from "../stage/palette";
 import { secondsLeft } from "./countdown";
-import { fixed, group, shortName } from "../text/format";
+import { shortName } from "../text/format";
 import { Mark } from "./marks";
 import { Ruler } from "./parts";
 
@@ -81,55 +80,6 @@ export function NextTurns({ state }: { state: SessionState }) {
           </li>
         ))}
       </ol>
-    </section>
-  );
-}
-
-/** The result, above the stage. `won`: what is said of the winner; `points`: what a seat's number means. */
-export function Over({ client, state, won, points }: { client: SessionClient; state: SessionState; won: (name: string | null) => string; points: string }) {
-  void now.value;
-  const result = state.result;
-  const winner = state.seats.find((seat) => seat.seat === result?.winner);
-  const mine = state.seats.find((seat) => seat.seat === client.mySeat);
-  const heading =
-    state.status === "failed"
-      ? `The solver stopped at tick ${group(state.tick)}`
-      : winner
-        ? winner === mine
-          ? won(null)
-          : won(shortName(winner.name))
-        : state.status === "timed_out"
-          ? "The lobby closed"
-          : "A draw";
-  const places = [...state.seats].sort((a, b) => (a.place ?? 9) - (b.place ?? 9));
-  return (
-    <section class="tile over cl" aria-label="Result" data-test="over" aria-live="assertive">
-      <h1>{heading}</h1>
-      <ol class="row">
-        {places.map((seat) => (
-          <li class="row small" key={seat.seat}>
-            <span class="data mute">{seat.place ?? "–"}</span>
-            <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={22} />
-            <span class="vh">{shortName(seat.name)}</span>
-            <span class="data" title={points}>
-              {seat.score || points === "Points" ? fixed(seat.score, 0) : ""}
-            </span>
-          </li>
-        ))}
-      </ol>
-      <div class="row ways">
-        <button class={client.role === "player" ? "btn now" : "btn"} onClick={() => void rematch(state.mode, state.size, mine?.body ?? null)} aria-busy={busy.value === "find"} data-test="again">
-          {client.role === "player" ? "Play again" : "Find me a seat"}
-        </button>
-        {state.startedAt > 0 && (
-          <button class="btn" onClick={() => replay(client.token)} data-test="watch-again">
-            Watch again
-          </button>
-        )}
-        <button class="btn" onClick={leave}>
-          Back to lobbies
-        </button>
-      </div>
     </section>
   );
 }

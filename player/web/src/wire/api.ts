@@ -3,7 +3,7 @@
 import type { BotsAsked, Fork, ForkTree, Join, Leaderboard, Login, Me, MeshView, OverviewAnswer, RecordedList, SentMesh, SceneDocument, SceneListing, SceneReport, SpringRun, SpringStarted } from "./answers";
 import { Calls, Refused, parsed, refusalOf } from "./calls";
 import type { CallOptions } from "./calls";
-import type { SessionView } from "./messages";
+import type { HeldSeat, RatingChange, SessionView } from "./messages";
 import { at } from "./place";
 import type { Raw, Recipe } from "./scene";
 
@@ -63,6 +63,10 @@ export const ROW_DEFAULTS = {
   parent_tick: null,
   exact: null,
   observers: { count: 0, names: [] },
+  series: null,
+  held: [] as HeldSeat[],
+  rematch: null,
+  ratings: [] as RatingChange[],
 };
 export const SEAT_DEFAULTS = { ready: true, connected: false, health: null, score: null, out: false, fills: false };
 
@@ -127,6 +131,11 @@ export class Api extends Calls {
   /** Ask for bots in a lobby, as its host: one for every free seat. */
   bots(session: string, skill: string): Promise<BotsAsked> {
     return this.post(`${this.at(session)}/bots`, { skill });
+  }
+
+  /** A seat in the rematch of a session that is over. Ready at once: it begins when everyone has come. */
+  rematch(session: string, body: string | null): Promise<Join> {
+    return this.post(`${this.at(session)}/rematch`, { ready: true, ...(body ? { body } : {}) });
   }
 
   // -- a scene that is built

@@ -175,6 +175,14 @@ export interface Hangup {
   t: "hangup";
 }
 
+/** A free seat of a rematch that only this player may take, until a time [ms]. */
+export interface HeldSeat {
+  seat: number;
+  player: string;
+  name: string;
+  until: number;
+}
+
 /** First message of every connection, within five seconds. */
 export interface Hello {
   t: "hello";
@@ -313,6 +321,13 @@ export interface PongData {
   server_time: number;
 }
 
+/** What a session has changed of a player's rating [points]. `before`: absent if it was the first. */
+export interface RatingChange {
+  player: string;
+  after: number;
+  before: number | null;
+}
+
 export interface Ready {
   t: "ready";
   id: number;
@@ -372,6 +387,22 @@ export interface SeenData {
   number: number;
 }
 
+/** The score of a series of rematches before this match, which has the number `match`; the first is 1. `bots`: the matches that bots won; `drawn`: that nobody won. `before`: the match before, or ''. */
+export interface Series {
+  match: number;
+  wins: SeriesWins[];
+  bots: number;
+  drawn: number;
+  before: string;
+}
+
+/** The matches of a series that one person has won. */
+export interface SeriesWins {
+  player: string;
+  name: string;
+  won: number;
+}
+
 /** The whole view: after a welcome that cannot replay the missed events, and on resync. `v` is current. */
 export interface SessionMessage {
   t: "session";
@@ -379,7 +410,7 @@ export interface SessionMessage {
   d: SessionView;
 }
 
-/** A session as every player may see it. `status`: open, filled, starting, running, paused, ended, timed_out or failed. Times are ms of the store's clock; `brief` is the newest turn_started; `closes_at` is when a waiting lobby times out; `params` are the mode's, as the host chose them; `min_distance` [m] is the smallest distance so far, as of the newest readings. Of a fork: `parent`, and `parent_tick`, its first tick; `exact` is false if that is not the very state that was asked for. */
+/** A session as every player may see it. `status`: open, filled, starting, running, paused, ended, timed_out or failed. Times are ms of the store's clock; `brief` is the newest turn_started; `closes_at` is when a waiting lobby times out; `params` are the mode's, as the host chose them; `min_distance` [m] is the smallest distance so far, as of the newest readings. Of a fork: `parent`, and `parent_tick`, its first tick; `exact` is false if that is not the very state that was asked for. Of a rematch: `series`, and `held` while seats are held. Of a session that is over: `rematch`, its token, and `ratings` once they are changed. */
 export interface SessionView {
   session: string;
   status: string;
@@ -408,6 +439,10 @@ export interface SessionView {
   parent: string | null;
   parent_tick: number | null;
   exact: boolean | null;
+  series: Series | null;
+  held: HeldSeat[];
+  rematch: string | null;
+  ratings: RatingChange[];
 }
 
 /** Drop a step of the caller, which the detail of `undo_conflict` names. No body changes. */

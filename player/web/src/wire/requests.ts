@@ -100,6 +100,13 @@ export interface OpenRequest {
   params?: Record<string, unknown>;
 }
 
+/** The rematch of a session in which the caller had a seat. body: '': the one of that session. bots: whether bots that played are asked for again, and fill the seats of people who do not come. */
+export interface RematchRequest {
+  body?: string;
+  ready?: boolean;
+  bots?: boolean;
+}
+
 /** The lobbies that want bots. secret: BOT_SECRET of the server, if it has one. */
 export interface ServeRequest {
   secret?: string;

@@ -1,0 +1,62 @@
+// What the end of a match is about: the score of the series, the hardest hit, who hurt whom. Pure.
+
+import type { RatingChange, Series } from "../wire/messages";
+import type { Seat } from "./state";
+
+/** The hardest blow of a match: the damage that one seat did to another in one touch. */
+export interface BestHit {
+  readonly by: number;
+  readonly to: number;
+  readonly damage: number;
+  /** [N s] */
+  readonly impulse: number;
+  readonly tick: number;
+}
+
+/** Matches won in a row of rematches: of each seat, and those that nobody won. */
+export interface Score {
+  /** The number of the match that is played, or that was played last. */
+  readonly match: number;
+  readonly won: readonly number[];
+  readonly drawn: number;
+}
+
+/** The score of the series, with this match if it has a result. Bots are others in each match and share one score. */
+export function seriesScore(series: Series | null, seats: readonly Seat[], result: { readonly winner: number | null } | null): Score {
+  const before = (seat: Seat): number => (seat.kind === "bot" ? (series?.bots ?? 0) : (series?.wins.find((one) => one.player === seat.player)?.won ?? 0));
+  const winner = result === null ? null : seats.find((seat) => seat.seat === result.winner);
+  const wins = (seat: Seat): boolean => Boolean(winner && (seat === winner || (seat.kind === "bot" && winner.kind === "bot")));
+  return {
+    match: series?.match ?? 1,
+    won: seats.map((seat) => before(seat) + (wins(seat) ? 1 : 0)),
+    drawn: (series?.drawn ?? 0) + (result !== null && !winner ? 1 : 0),
+  };
+}
+
+/** The damage of each pair of seats that hurt each other, the greatest first. */
+export function damageByPair(damage: readonly (readonly number[])[]): { by: number; to: number; damage: number }[] {
+  return damage
+    .flatMap((row, by) => row.map((amount, to) => ({ by, to, damage: amount })))
+    .filter((one) => one.by !== one.to && one.damage >= 0.5)
+    .sort((a, b) => b.damage - a.damage);
+}
+
+/** The change of a player's rating in words; "" while it is not known. */
+export function ratingChange(ratings: readonly RatingChange[], player: string): string {
+  const change = ratings.find((one) => one.player === player);
+  if (!change) return "";
+  const after = Math.round(change.after);
+  if (change.before === null || change.before === undefined) return `${after} (new)`;
+  const by = after - Math.round(change.before);
+  return `${Math.round(change.before)} → ${after} (${by < 0 ? "−" : "+"}${Math.abs(by)})`;
+}
+
+/** The hardest hit so far, with the next blow. */
+export function harder(best: BestHit | null, blow: { a: number; b: number; damageA: number; damageB: number; impulse: number; tick: number }): BestHit | null {
+  const hits: BestHit[] = [
+    { by: blow.a, to: blow.b, damage: blow.damageB, impulse: blow.impulse, tick: blow.tick },
+    { by: blow.b, to: blow.a, damage: blow.damageA, impulse: blow.impulse, tick: blow.tick },
+  ];
+  return hits.reduce((most, hit) => (hit.damage > (most?.damage ?? 0) ? hit : most), best);
+}
+

@@ -1,0 +1,197 @@
+// The end of a match, above the stage: who won, what each number means, and what can be done next.
+
+import { useEffect, useState } from "preact/hooks";
+import { api, busy, leave, nextOpponent, now, rematch, replay } from "../app/store";
+import { damageByPair, ratingChange } from "../session/afterwards";
+import type { SessionClient } from "../session/client";
+import type { Seat, SessionState } from "../session/state";
+import { markOfSeat } from "../stage/palette";
+import { fixed, group, shortName } from "../text/format";
+import type { SessionView } from "../wire/messages";
+import { at } from "../wire/place";
+import { CopyLink } from "./copylink";
+import { Mark } from "./marks";
+import { Icon } from "./parts";
+import { SeriesScore } from "./series";
+
+/** How often, and for how long, the page looks whether somebody asked for a rematch and what the ratings are now. */
+const LOOK_MS = 2000;
+const LOOKS = 90;
+
+/** The link to the recording of a session, which shows its picture where it is posted. */
+export const linkToRecording = (token: string): string => `${location.origin}${at(`/r/${token}`)}`;
+
+/** The session as the store has it after its end; null before the first look. */
+function useAfterwards(token: string, over: boolean): SessionView | null {
+  const [view, setView] = useState<SessionView | null>(null);
+  useEffect(() => {
+    if (!over) return undefined;
+    let looks = 0;
+    let stopped = false;
+    const look = async () => {
+      if (document.hidden) return;
+      looks += 1;
+      try {
+        const found = await api.session(token);
+        if (!stopped) setView(found);
+      } catch {
+        // its keys have expired, or the line is down: what is shown stays
+      }
+      if (looks >= LOOKS) clearInterval(timer);
+    };
+    const timer = setInterval(() => void look(), LOOK_MS);
+    void look();
+    return () => {
+      stopped = true;
+      clearInterval(timer);
+    };
+  }, [token, over]);
+  return view;
+}
+
+/** `won`: what is said of the winner; `points`: what a seat's number means. */
+export function Result({ client, state, won, points }: { client: SessionClient; state: SessionState; won: (name: string | null, cause: string) => string; points: string }) {
+  void now.value;
+  const after = useAfterwards(client.token, state.result !== null);
+  const mine = state.seats.find((seat) => seat.seat === client.mySeat);
+  const winner = state.seats.find((seat) => seat.seat === state.result?.winner);
+  const cause = state.result?.cause ?? "";
+  const heading =
+    state.status === "failed"
+      ? `The solver stopped at tick ${group(state.tick)}`
+      : winner
+        ? winner === mine
+          ? won(null, cause)
+          : won(shortName(winner.name), cause)
+        : state.status === "timed_out"
+          ? "The lobby closed"
+          : "A draw";
+  const asked = after?.rematch ?? null;
+  const player = client.role === "player";
+  return (
+    <section class="tile over cl" aria-label="Result" data-test="over">
+      <div class="row title">
+        <h1 aria-live="assertive">{heading}</h1>
+        <SeriesScore state={state} again={asked !== null} />
+      </div>
+      <Numbers state={state} view={after} points={points} mine={mine ?? null} />
+      <Hits state={state} />
+      <div class="row ways">
+        {player ? (
+          <button class="btn now" onClick={() => void rematch(client.token, mine?.body ?? null)} aria-busy={busy.value === "rematch"} data-test="rematch">
+            {asked ? "Join the rematch" : "Rematch"}
+          </button>
+        ) : (
+          <button class="btn main" onClick={() => void nextOpponent(state.mode, state.size, null)} aria-busy={busy.value === "find"} data-test="again">
+            Find me a seat
+          </button>
+        )}
+        {state.startedAt > 0 && (
+          <button class="btn" onClick={() => replay(client.token)} data-test="watch-again">
+            <Icon name="rewind" />
+            Watch again
+          </button>
+        )}
+        {player && (
+          <button class="btn" onClick={() => void nextOpponent(state.mode, state.size, mine?.body ?? null)} aria-busy={busy.value === "find"} data-test="again">
+            Next opponent
+          </button>
+        )}
+        {state.startedAt > 0 && <CopyLink link={() => linkToRecording(client.token)} onFail={(link) => void prompt("The link to this match", link)} class="btn" what="link" title="The link to the recording of this match" />}
+        <button class="btn ghost" onClick={leave}>
+          Back to lobbies
+        </button>
+      </div>
+    </section>
+  );
+}
+
+function Numbers({ state, view, points, mine }: { state: SessionState; view: SessionView | null; points: string; mine: Seat | null }) {
+  const result = state.result;
+  const places = [...state.seats].sort((a, b) => (a.place ?? 9) - (b.place ?? 9));
+  const ratings = view?.ratings ?? [];
+  return (
+    <div class="numbers">
+      <table class="places" data-test="places">
+        <thead>
+          <tr>
+            <th scope="col">
+              <span class="vh">Place and player</span>
+            </th>
+            <th scope="col">{points}</th>
+            <th scope="col">Experience</th>
+            <th scope="col">Rating</th>
+          </tr>
+        </thead>
+        <tbody>
+          {places.map((seat) => (
+            <tr key={seat.seat} class={seat === mine ? "me" : ""}>
+              <th scope="row">
+                <span class="row">
+                  <span class="data mute">{seat.place ?? "–"}</span>
+                  <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={22} />
+                  <span class="clip">{`${shortName(seat.name)}${seat === mine ? ", you" : ""}`}</span>
+                </span>
+              </th>
+              <td class="data">{fixed(seat.score, 0)}</td>
+              <td class="data">{result?.xp.length ? `+${result.xp[seat.seat] ?? 0}` : "–"}</td>
+              <td class="data">{ratingChange(ratings, seat.player) || "–"}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <details class="small soft">
+        <summary>What the numbers mean</summary>
+        <p>
+          {points === "Points"
+            ? "Points: stones nearer to the centre than any of the others, over all ends. "
+            : "Damage dealt: the health that this player took from the others. "}
+          Experience: 10 for staying to the end, 15 for each player with a worse place
+          {points === "Points" ? "" : ", 1 for each 20 of damage, 5 for each push off the mat"}. Rating: how well this player places against others, 1000 for nobody known; it moves more
+          while it is uncertain, and less when the same people meet often on one day.
+        </p>
+      </details>
+    </div>
+  );
+}
+
+/** The hardest hit, and who hurt whom. */
+function Hits({ state }: { state: SessionState }) {
+  const name = (seat: number) => shortName(state.seats.find((one) => one.seat === seat)?.name ?? `Seat ${seat + 1}`);
+  const pairs = damageByPair(state.result?.damage ?? []);
+  const best = state.best;
+  if (!best && !pairs.length) return null;
+  return (
+    <dl class="hits" data-test="hits">
+      {best && (
+        <div>
+          <dt>Best hit</dt>
+          <dd>
+            {`${name(best.by)} on ${name(best.to)}, `}
+            <b class="data">{`−${Math.round(best.damage)}`}</b>
+            {", "}
+            <span class="data">{`${fixed(best.impulse, 1)} N·s`}</span>
+          </dd>
+        </div>
+      )}
+      {pairs.length > 0 && (
+        <div>
+          <dt>Damage by pair</dt>
+          <dd class="row pairs">
+            {pairs.map((pair) => (
+              <span class="row" key={`${pair.by} ${pair.to}`}>
+                <Mark mark={markOfSeat(pair.by)} name={name(pair.by)} size={18} />
+                <span class="vh">{`${name(pair.by)} on ${name(pair.to)}`}</span>
+                <span class="mute" aria-hidden="true">
+                  ›
+                </span>
+                <Mark mark={markOfSeat(pair.to)} name={name(pair.to)} size={18} />
+                <b class="data">{Math.round(pair.damage)}</b>
+              </span>
+            ))}
+          </dd>
+        </div>
+      )}
+    </dl>
+  );
+}
