@@ -98,6 +98,7 @@ _TABLE = (
     _client("no_such_run", NotFound, "There is no spring-damper run with this id, or it has expired."),
     _client("no_such_source", NotFound, "There is no source of readings with this name."),
     _client("no_readings_yet", NotFound, "The session has not measured anything yet; ask later."),
+    _client("no_frames", NotFound, "The recording has no frame yet that could be drawn."),
     _client("not_archived", NotFound, "The archive does not have this session."),
     _client("damaged_archive", ProtocolError, "A part of the session's archive is missing, damaged or changed."),
     # lobbies and seats
@@ -109,6 +110,8 @@ _TABLE = (
     _client("seats_held", Conflict, "The free seats of a rematch are held for others; retry_after says how long."),
     _client("not_over", Conflict, "The session is not over, or was never played: it has no rematch."),
     _client("rematch_played", Conflict, "The rematch of the session is over; ask for the rematch of that one."),
+    _client("too_large_to_draw", Refused, "The world is too large for a picture of its recording."),
+    _client("not_drawn", SolverFailed, "The picture of the recording could not be drawn, or not in time."),
     _client("no_rematch", Conflict, "The mode has no rematch."),
     _client("crowded", Conflict, "Too many players are looking for a lobby at once; try again."),
     _client("not_member", (Conflict, NotFound), "The player has no seat in this session."),

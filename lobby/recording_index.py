@@ -61,6 +61,10 @@ class RecordingIndex:
         """Every session on the lists, the oldest first, for a worker."""
         return list(await self._store.call("ZRANGE", self._keys.recorded, 0, -1))
 
+    async def row(self, session: str) -> RecordedSession | None:
+        """The row of a recorded session; None if it has none."""
+        return (await self._rows([session])).get(session)
+
     async def page(self, choice: RecordingChoice) -> tuple[list[RecordedSession], str]:
         """The newest rows of a choice, and the cursor of the page after them, or ''. At most EXAMINED rows are read: a
         page may be empty although another one follows."""

@@ -78,6 +78,7 @@ from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.solver_meters import SolverReading
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.recordings.library import Library
+from tussle.server.recordings.pictures import Pictures
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.uploading import Uploading
 from tussle.server.rtc.data_channels import DataChannels, is_installed
@@ -184,6 +185,7 @@ class Server:
         self.recording_index = RecordingIndex(store, settings.recordings_listed)
         self.uploads = Uploads(store, settings)
         self.library = Library(recordings, RecordingMarks(store), self.views, self.uploads)
+        self.pictures = Pictures(self.library)
         self.uploading = Uploading(settings, recordings, self.uploads)
         context = SessionContext(
             settings,
@@ -432,6 +434,7 @@ class Server:
         await self.holder.stop()
         await self.gateway.close()
         await self.relays.close()
+        await self.pictures.close()
         self.session_changes.close()
         http.should_exit = True
         await serving

@@ -137,6 +137,8 @@ class Resource(StrEnum):
     """Bytes of mesh files that are sent."""
     MESH_UPLOADS = "mesh_uploads"
     """Held: mesh files that are being sent."""
+    PICTURES = "pictures"
+    """Pictures of recordings that a child process draws: about a second of CPU time each. One that is kept is free."""
     RECORDING_BYTES = "recording_bytes"
     """Bytes of recordings that are sent. A byte that the server compresses or encodes as JSON counts as several."""
     DESCRIPTORS = "descriptors"
@@ -343,6 +345,7 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
             Resource.RECORDING_BYTES, address, settings.recording_rate, 64 * settings.recording_rate,
             "RECORDING_RATE",
         ),
+        Budget(Resource.PICTURES, address, 0.1, 12.0),
         Budget(Resource.RECORDING_READS, address, 0.0, 32, held=True),
         Budget(Resource.RECORDING_READS, Owner.SERVER, 0.0, 64, held=True),
         Budget(Resource.OVERVIEWS, player, 2.0, 20.0),

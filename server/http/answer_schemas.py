@@ -417,6 +417,7 @@ ANSWERS: dict[tuple[str, str], Answered] = {
     ("GET", "/api/recordings"): Answered(UploadList, RecordedList),
     ("GET", _RECORDING): Answered(RecordingAbout),
     ("GET", f"{_RECORDING}.zarr/{{path:path}}"): Answered(media=(BYTES, JSON)),
+    ("GET", f"{_RECORDING}/picture.png"): Answered(media=("image/png",)),
     ("GET", f"{_RECORDING}/frames"): Answered(
         media=(
             "application/x-npz", "application/x-npy", "application/msgpack", "application/vnd.apache.arrow.stream",

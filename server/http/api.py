@@ -29,6 +29,7 @@ from tussle.server.http.mark_routes import MarkRoutes
 from tussle.server.http.mesh_routes import MeshRoutes
 from tussle.server.http.openapi import document
 from tussle.server.http.operators import OperatorRoutes
+from tussle.server.http.picture_routes import PictureRoutes, share_routes
 from tussle.server.http.public_routes import PublicRoutes
 from tussle.server.http.recording_lists import RecordingLists
 from tussle.server.http.recording_routes import RecordingRoutes
@@ -59,6 +60,7 @@ def described_endpoints(backend: Backend, requests: Requests) -> list[Endpoint]:
         *RematchRoutes(backend, requests, lobbies).endpoints(),
         *PublicRoutes(backend).endpoints(),
         *RecordingLists(backend, requests).endpoints(),
+        *PictureRoutes(backend, requests).endpoints(),
         *RecordingRoutes(backend, requests).endpoints(),
         *UploadRoutes(backend, requests).endpoints(),
         *MeshRoutes(backend, requests).endpoints(),
@@ -115,7 +117,7 @@ def create_app(backend: Backend) -> Starlette:
     settings = backend.settings
     pages = web_routes(rights, playground=allows_playground(settings.playground, settings.host))
     return Starlette(
-        routes=[*make_routes(endpoints, rights), *pages],
+        routes=[*make_routes(endpoints, rights), *share_routes(backend, rights), *pages],
         middleware=[
             Middleware(
                 SecurityMiddleware,

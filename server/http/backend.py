@@ -34,6 +34,7 @@ from tussle.server.http.session_lists import SessionLists
 from tussle.server.limits import Hosts
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.recordings.library import Library
+from tussle.server.recordings.pictures import Pictures
 from tussle.server.recordings.uploading import Uploading
 from tussle.server.sessions.first_scenes import ModeScenes
 from tussle.server.sessions.forking import Forking
@@ -69,6 +70,7 @@ class Backend(Protocol):
     session_lists: SessionLists
     session_changes: SessionChanges
     library: Library
+    pictures: Pictures
     recording_index: RecordingIndex
     uploads: Uploads
     uploading: Uploading

@@ -29,7 +29,7 @@ from tussle.lobby.roles import Operation
 from tussle.server.http.content_headers import accepted_codings, has_content
 from tussle.server.http.rights import Rights
 
-__all__ = ["DIST", "allows_playground", "web_routes"]
+__all__ = ["DIST", "allows_playground", "answer_file", "web_routes"]
 
 log = get_logger("server.web")
 
@@ -71,13 +71,13 @@ def web_routes(rights: Rights, dist: Path = DIST, *, playground: bool = False) -
             raise HTTPException(404, "Not Found")
         if request.path_params["path"].strip("/") == "playground" and not playground:
             return PlainTextResponse(NO_PLAYGROUND, 404, headers={"cache-control": "no-store"})
-        return await run_in_threadpool(_answer, dist, request)
+        return await run_in_threadpool(answer_file, dist, request, request.path_params["path"])
 
     return [rights.public_route("/{path:path}", Operation.PAGES, files, methods=["GET", "HEAD"])]
 
 
-def _answer(dist: Path, request: Request) -> Response:
-    asked = request.path_params["path"]
+def answer_file(dist: Path, request: Request, asked: str, head: bytes = b"") -> Response:
+    """The file of the client that a path names, or its page. head: tags that are added to the head of the page."""
     if not asked.isprintable() or any(len(part.encode()) > NAME_BYTES for part in asked.split("/")):
         raise HTTPException(404, "Not Found")
     index = dist / "index.html"
@@ -96,7 +96,7 @@ def _answer(dist: Path, request: Request) -> Response:
     headers["vary"] = "accept-encoding"
     media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     depth = asked.count("/") if path == index else 0
-    accepted = accepted_codings(request) if depth == 0 else ()
+    accepted = () if depth or head else accepted_codings(request)
     for name, suffix in ENCODINGS:
         packed = path.with_name(path.name + suffix)
         if name in accepted and packed.is_file():
@@ -106,6 +106,8 @@ def _answer(dist: Path, request: Request) -> Response:
     content = path.read_bytes()
     if depth:
         content = content.replace(b'"./', b'"' + b"../" * depth)
+    if path == index and head:
+        content = content.replace(b"</head>", head + b"</head>", 1)
     headers["etag"] = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
     if has_content(request, headers["etag"]):
         return Response(status_code=304, headers=headers)

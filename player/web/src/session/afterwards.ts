@@ -1,17 +1,7 @@
 // What the end of a match is about: the score of the series, the hardest hit, who hurt whom. Pure.
 
 import type { RatingChange, Series } from "../wire/messages";
-import type { Seat } from "./state";
-
-/** The hardest blow of a match: the damage that one seat did to another in one touch. */
-export interface BestHit {
-  readonly by: number;
-  readonly to: number;
-  readonly damage: number;
-  /** [N s] */
-  readonly impulse: number;
-  readonly tick: number;
-}
+import type { BestHit, Seat } from "./state";
 
 /** Matches won in a row of rematches: of each seat, and those that nobody won. */
 export interface Score {

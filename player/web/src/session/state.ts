@@ -1,7 +1,6 @@
 // The state of a session that screens show: types, the empty state and plain reads. session/reducer.ts builds it.
 
 import type { HeldSeat, ObserversData, Series } from "../wire/messages";
-import type { BestHit } from "./afterwards";
 import { EMPTY_CURLING } from "./curling";
 import type { Curling } from "./curling";
 import type { Brief, Data, Result } from "./events";
@@ -28,6 +27,16 @@ export interface Seat {
   readonly braced: boolean;
   /** A bot that gives its seat to a person who comes before the start. */
   readonly fills: boolean;
+}
+
+/** The hardest blow of a match: the damage that one seat did to another in one touch. */
+export interface BestHit {
+  readonly by: number;
+  readonly to: number;
+  readonly damage: number;
+  /** [N s] */
+  readonly impulse: number;
+  readonly tick: number;
 }
 
 /** What a seat has before its mode reports anything about it. */
