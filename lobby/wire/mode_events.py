@@ -115,6 +115,8 @@ class DuelTurnStarted(TurnStarted, frozen=True, kw_only=True):
     toughness: tuple[float, ...]
     bodies: tuple[str, ...]
     skips: tuple[int, ...]
+    bout: int
+    wins: tuple[int, ...]
 
 
 class DuelAction(WorldEvent, frozen=True):
@@ -167,6 +169,26 @@ class DuelOut(WorldEvent, frozen=True):
     place: int
 
 
+class DuelBoutEnded(WorldEvent, frozen=True):
+    """A bout of a match of several is decided. Arrays run over the seats. ``wins``: bouts won so far; ``decided``: the
+    match is, too."""
+
+    bout: int
+    winner: int | None
+    cause: Literal["last_standing", "rounds", "nobody_left"]
+    places: tuple[int, ...]
+    wins: tuple[int, ...]
+    decided: bool
+
+
+class DuelBoutStarted(WorldEvent, frozen=True):
+    """The next bout: every body is whole, at a new place, and settles. ``order``: the seats that play, in order."""
+
+    bout: int
+    wins: tuple[int, ...]
+    order: tuple[int, ...]
+
+
 class DuelTurnEnded(WorldEvent, frozen=True):
     """The effect of a turn. Arrays run over the seats."""
 
@@ -191,12 +213,14 @@ class DuelResult(WorldEvent, frozen=True):
 
     places: tuple[int, ...]
     winner: int | None
-    cause: Literal["last_standing", "rounds", "nobody_left"]
+    cause: Literal["last_standing", "rounds", "nobody_left", "bouts"]
     rounds: int
     turns: int
     ticks: int
     damage_matrix: tuple[tuple[float, ...], ...]
     blows: int
+    bouts: int
+    wins: tuple[int, ...]
     outs_by_cause: dict[str, int]
     points: tuple[float, ...]
     xp: tuple[int, ...]
@@ -520,6 +544,8 @@ MODE_EVENTS: dict[str, dict[str, type[EventFields]]] = {
         "action": DuelAction,
         "blow": DuelBlow,
         "out": DuelOut,
+        "bout_ended": DuelBoutEnded,
+        "bout_started": DuelBoutStarted,
         "turn_ended": DuelTurnEnded,
         "result": DuelResult,
         "forked": ForkBegun,

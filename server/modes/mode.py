@@ -207,7 +207,8 @@ class Mode(Protocol):
 
     ``seats``: the smallest and the largest number of seats. ``seat_count``: the seats of this session. A function
     that refuses raises ``Refused`` and changes nothing. ``editable_scene``: whether the members of a waiting lobby
-    build the scene; such a mode has ``authored`` (docs/howto/editable-scene.md). ``rated``: whether its results
+    build the scene; such a mode has ``authored`` (docs/howto/editable-scene.md). ``people_params``: the
+    parameters of a session of people alone whose host chose none. ``rated``: whether its results
     change ratings and the leaderboard (docs/explanation/ratings.md); a mode in which leaving early is no loss must
     not be. A class that inherits from this one may leave out ``undone``, ``authored``, ``brief``, ``recall`` and
     ``bot``.
@@ -219,6 +220,7 @@ class Mode(Protocol):
     seats: ClassVar[tuple[int, int]]
     state_type: ClassVar[type[msgspec.Struct]]
     editable_scene: ClassVar[bool] = False
+    people_params: ClassVar[Mapping[str, Any]] = {}
     rated: ClassVar[bool] = True
     seat_count: int
 

@@ -7,7 +7,7 @@ contact the store.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -41,10 +41,21 @@ def make_spec(
         ),
         catalogue=_needed(fence.mode, members, catalogue),
         seed=secrets.randbits(63),
-        params={"turn_s": settings.turn_s, "bot_turn_s": settings.bot_turn_s, **fence.params},
+        params={
+            **_defaults(fence, members),
+            "turn_s": settings.turn_s,
+            "bot_turn_s": settings.bot_turn_s,
+            **fence.params,
+        },
         frame_precision="half" if settings.frame_precision == "half" else "single",
         scene=scene or msgspec.UNSET,
     )
+
+
+def _defaults(fence: Fence, members: Sequence[Member]) -> Mapping[str, Any]:
+    """The parameters of people who play each other, if the host chose none."""
+    people = len(members) > 1 and all(member.kind == "person" for member in members)
+    return getattr(get_mode(fence.mode), "people_params", {}) if people and not fence.params else {}
 
 
 def make_fork_spec(fence: Fence, members: Sequence[Member], first: FirstState) -> SessionSpec:

@@ -19,6 +19,7 @@ from tussle.lobby.rules.actions import ActionKind, check_action
 from tussle.lobby.rules.scenes import Scene
 from tussle.lobby.rules.turns import TurnOrder
 from tussle.server.modes.duel import bot as duel_bot
+from tussle.server.modes.duel.bouts import close_bout, fresh_places, match_result
 from tussle.server.modes.duel.damage import DamageRules, Hit, find_hits
 from tussle.server.modes.duel.moves import build_scene, find_target, push, push_energy
 from tussle.server.modes.duel.outs import close_blows, find_outs, take_hits, take_out
@@ -68,6 +69,7 @@ class Duel(TurnMode):
     state_type: ClassVar[type[msgspec.Struct]] = DuelState
     params_type: ClassVar[type[TurnParams]] = DuelParams
     action_kinds: ClassVar[tuple[ActionKind, ...]] = ACTION_KINDS
+    people_params: ClassVar[Mapping[str, Any]] = {"rounds_to_win": 2}
     params: DuelParams
 
     def __init__(
@@ -93,6 +95,8 @@ class Duel(TurnMode):
             braced=(False,) * self.seat_count,
             touching=(False,) * self.seat_count,
             damage=(0.0,) * (self.seat_count * self.seat_count),
+            seed=seed,
+            wins=(0,) * self.seat_count,
         )
         payload = set_up_payload(self.name, self.version, seed, self.params, self.players, self.bodies)
         return state, [self.event(state, "set_up", payload)]
@@ -127,7 +131,7 @@ class Duel(TurnMode):
             return self._leave(state, view, seat)
         if kind != "skip":
             d = check_action(self.legal(state, view, seat), kind, d)
-        velocity, spin = push(self.bodies[seat], state.order.turn, kind, d)
+        velocity, spin = push(self.bodies[seat], state.order.turn - state.first_turn, kind, d)
         energy = push_energy(view, seat, velocity, spin)
         braced = list(state.braced)
         braced[seat] = kind == "brace"
@@ -232,6 +236,8 @@ class Duel(TurnMode):
         else:
             state, more = self._end_turn(state, view, at_rest=at_rest)
             events += more
+            if state.stage == "settling":
+                return state, fresh_places(state, self.bodies), events
         return state, Effect(remove=removed, halt=True), events
 
     def _after_leave(self, state: DuelState, view: View) -> tuple[DuelState, Effect, list[ModeEvent]]:
@@ -241,6 +247,8 @@ class Duel(TurnMode):
             state, turn=msgspec.structs.replace(state.turn, ticks=1, start_tick=view.tick - 1)
         )
         state, events = self._end_turn(state, view, at_rest=True)
+        if state.stage == "settling":
+            return state, fresh_places(state, self.bodies), events
         return state, Effect(halt=True), events
 
     # Turns
@@ -260,7 +268,7 @@ class Duel(TurnMode):
         return turn_started_payload(state, view, self.bodies, actions, self.deadline_s(state))
 
     def _end_turn(self, state: DuelState, view: View, *, at_rest: bool) -> tuple[DuelState, list[ModeEvent]]:
-        """End the turn; then begin the next turn, or give the result."""
+        """End the turn; then begin the next turn, or the next bout, or give the result."""
         state, events = close_blows(self, state, range(self.seat_count))
         events.append(self.event(state, "turn_ended", turn_ended_payload(state, view, at_rest=at_rest)))
         if len(state.order.living_seats) > 1:
@@ -268,13 +276,19 @@ class Duel(TurnMode):
             if order.round <= self.params.rounds:
                 state, more = self._begin_turn(msgspec.structs.replace(state, order=order), view)
                 return state, events + more
-        result = rank(state, self.bodies)
+        result, to_win = rank(state, self.bodies), self.params.rounds_to_win
+        if to_win > 1:
+            state, more, decided = close_bout(self, state, result, to_win, self._full)
+            events += more
+            if not decided:
+                return state, events
+            result = match_result(state, result)
         events.append(self.event(state, "result", result_payload(state, result, view.tick)))
         return msgspec.structs.replace(state, stage="over", result=result), events
 
     def recall(self, brief: Mapping[str, Any]) -> tuple[DuelState, list[Floats | None]]:
         """The brief does not contain damage dealt, blows and outs of earlier turns. They do not affect later ticks."""
-        return recall(brief, self.seat_count)
+        return recall(brief, self.seat_count, self.params.rounds_to_win)
 
     @staticmethod
     def bot(

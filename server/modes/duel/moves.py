@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, Vector
+from tussle.lobby.rules.scenes import Body, Material, Quaternion, Recipe, Scene, Vector
 from tussle.server.modes.duel.state import (
     ARENA_BOTTOM,
     ARENA_DEPTH,
@@ -28,36 +28,50 @@ from tussle.server.modes.duel.state import (
 )
 from tussle.server.modes.mode import CatalogueBody, View, stream
 
-__all__ = ["build_scene", "find_target", "opening_scale", "push", "push_energy"]
+__all__ = ["build_scene", "find_target", "opening_scale", "push", "push_energy", "spawn_poses"]
 
 _NOBODY = -1
 
 
 def opening_scale(turn: int) -> float:
-    """Return the factor of the launch speed. The opening turn is slower: in simulated duels at full speed the first
-    mover won 57 %."""
+    """Return the factor of the launch speed in a turn of a bout, counted from 0. The opening turn is slower: in
+    simulated duels at full speed the first mover won 57 %."""
     return OPENING_SPEED if turn == 0 else 1.0
 
 
-def build_scene(seed: int, catalogue: Sequence[CatalogueBody]) -> Scene:
-    """Return the Octagon with the bodies evenly on a circle, just above the ground. The seed turns circle and
-    bodies."""
-    rng = stream(seed, 0, _NOBODY)
+def spawn_poses(seed: int, bout: int, catalogue: Sequence[CatalogueBody]) -> list[tuple[Vector, Quaternion]]:
+    """Return the position and the rotation of each body at the start of a bout: evenly on a circle, just above the
+    ground. The seed and the bout turn circle and bodies."""
+    rng = stream(seed, bout - 1, _NOBODY)
     phase = rng.uniform(0.0, 2.0 * math.pi)
-    bodies = []
+    poses: list[tuple[Vector, Quaternion]] = []
     for seat, body in enumerate(catalogue):
         angle = phase + 2.0 * math.pi * seat / len(catalogue)
         yaw = rng.uniform(0.0, 2.0 * math.pi)
         height = body.computed["rest_height"] + DHAT
-        bodies.append(
-            Body(
-                id=f"{body.id}-{seat}",
-                shape=Recipe(kind=body.kind, params=body.params),
-                material=Material(density=body.density, stiffness=body.stiffness, friction=body.friction),
-                position=(SPAWN_RADIUS * math.cos(angle), height, SPAWN_RADIUS * math.sin(angle)),
-                rotation=(math.cos(yaw / 2.0), 0.0, math.sin(yaw / 2.0), 0.0),
+        poses.append(
+            (
+                (SPAWN_RADIUS * math.cos(angle), height, SPAWN_RADIUS * math.sin(angle)),
+                (math.cos(yaw / 2.0), 0.0, math.sin(yaw / 2.0), 0.0),
             )
         )
+    return poses
+
+
+def build_scene(seed: int, catalogue: Sequence[CatalogueBody]) -> Scene:
+    """Return the Octagon with the bodies at their places in the first bout."""
+    bodies = [
+        Body(
+            id=f"{body.id}-{seat}",
+            shape=Recipe(kind=body.kind, params=body.params),
+            material=Material(density=body.density, stiffness=body.stiffness, friction=body.friction),
+            position=position,
+            rotation=rotation,
+        )
+        for seat, (body, (position, rotation)) in enumerate(
+            zip(catalogue, spawn_poses(seed, 1, catalogue), strict=True)
+        )
+    ]
     arena = Body(
         id="octagon",
         kind="static",

@@ -118,7 +118,7 @@ def turn_started_payload(
     power in this turn [m/s].
     """
     count = len(bodies)
-    scale = opening_scale(state.order.turn)
+    scale = opening_scale(state.order.turn - state.first_turn)
     return {
         "seat": state.order.current,
         "deadline_s": deadline_s,
@@ -136,6 +136,8 @@ def turn_started_payload(
         "toughness": [body.toughness for body in bodies],
         "bodies": [body.id for body in bodies],
         "skips": [state.order.skips_of(seat) for seat in range(count)],
+        "bout": state.bout,
+        "wins": list(state.wins),
         "rules": {
             "gravity": 9.81,
             "arena_radius": ARENA_RADIUS,
@@ -150,9 +152,9 @@ def turn_started_payload(
     }
 
 
-def recall(brief: Mapping[str, Any], count: int) -> tuple[DuelState, list[Floats | None]]:
-    """Return the state and the poses that a ``turn_started`` payload of ``count`` seats describes. Raises Refused
-    (bad_brief)."""
+def recall(brief: Mapping[str, Any], count: int, to_win: int) -> tuple[DuelState, list[Floats | None]]:
+    """Return the state and the poses that a ``turn_started`` payload of ``count`` seats describes. The match ends with
+    this bout, so that what follows it is not foreseen. Raises Refused (bad_brief)."""
     try:
         seat, alive = int(brief["seat"]), [bool(lives) for lives in brief["alive"]]
         poses = np.concatenate(
@@ -184,6 +186,9 @@ def recall(brief: Mapping[str, Any], count: int) -> tuple[DuelState, list[Floats
                 if not alive[out]
             ),
             turn=first_turn(seat, poses[:, 0], poses[:, 1:]),
+            bout=2 * to_win - 1,
+            first_turn=int(brief["turn"]) if brief["rules"]["opening"] else 0,
+            wins=(0,) * count,
         )
         if any(
             len(part) != count
@@ -274,7 +279,7 @@ def rank(state: DuelState, bodies: Sequence[CatalogueBody]) -> Result:
 def result_payload(state: DuelState, result: Result, tick: int) -> dict[str, Any]:
     """Return the payload of ``result``. Lists run over the seats."""
     count = len(state.health)
-    causes = [out.cause for out in state.outs]
+    causes = [out.cause for out in (*state.past, *state.outs)]
     return {
         "places": [result.places[seat] for seat in range(count)],
         "winner": result.winner,
@@ -284,6 +289,8 @@ def result_payload(state: DuelState, result: Result, tick: int) -> dict[str, Any
         "ticks": tick,
         "damage_matrix": [list(state.damage[by * count : (by + 1) * count]) for by in range(count)],
         "blows": state.blow_count,
+        "bouts": state.bout,
+        "wins": list(state.wins),
         "outs_by_cause": {cause: causes.count(cause) for cause in ("fallen", "broken", "forfeit")},
         "points": [result.scores[seat].points for seat in range(count)],
         "xp": [result.scores[seat].xp for seat in range(count)],

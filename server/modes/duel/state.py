@@ -70,9 +70,11 @@ Cause = Literal["fallen", "broken", "forfeit"]
 
 
 class DuelParams(TurnParams, frozen=True):
-    """The parameters of a duel. ``rounds``: after the last one the duel ends."""
+    """The parameters of a duel. ``rounds``: after the last one a bout ends. ``rounds_to_win``: bouts that a seat must
+    win; a match has at most twice as many less one."""
 
     rounds: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 15
+    rounds_to_win: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
 
 
 class Out(msgspec.Struct, frozen=True):
@@ -103,7 +105,9 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class DuelState(msgspec.Struct, frozen=True):
-    """All that varies. Tuples run over the seats. ``damage``: the flat matrix dealt[by][to]."""
+    """All that varies. Tuples run over the seats. ``damage``: the flat matrix dealt[by][to], of the whole match.
+    ``bout``: its number, from 1; ``first_turn``: its first one; ``past``: the outs of earlier bouts, but for seats
+    that left; ``wins``: bouts won."""
 
     stage: Stage
     order: TurnOrder
@@ -117,3 +121,8 @@ class DuelState(msgspec.Struct, frozen=True):
     blows: tuple[OpenBlow, ...] = ()
     blow_count: int = 0
     result: Result | None = None
+    seed: int = 0
+    bout: int = 1
+    first_turn: int = 0
+    wins: tuple[int, ...] = ()
+    past: tuple[Out, ...] = ()

@@ -51,7 +51,7 @@ def check_types(mode: str, found: Iterable[tuple[str, Mapping[str, Any]]]) -> No
 
 
 def duel_events() -> Found:
-    course = play(make_spec("cobble", "quern", "marl", seed=2))
+    course = play(make_spec("cobble", "quern", "marl", seed=2, params={"rounds_to_win": 2}))
     return [(name, d) for _, name, d in course.events]
 
 

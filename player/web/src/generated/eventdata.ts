@@ -267,6 +267,31 @@ export interface DuelBlow {
   chain_depth: number | null;
 }
 
+/** A bout of a match of several is decided. Arrays run over the seats. `wins`: bouts won so far; `decided`: the match is, too. */
+export interface DuelBoutEnded {
+  tick: number;
+  time_sim: number;
+  round: number;
+  turn: number;
+  bout: number;
+  winner: number | null;
+  cause: "last_standing" | "nobody_left" | "rounds";
+  places: number[];
+  wins: number[];
+  decided: boolean;
+}
+
+/** The next bout: every body is whole, at a new place, and settles. `order`: the seats that play, in order. */
+export interface DuelBoutStarted {
+  tick: number;
+  time_sim: number;
+  round: number;
+  turn: number;
+  bout: number;
+  wins: number[];
+  order: number[];
+}
+
 /** A body is out. */
 export interface DuelOut {
   tick: number;
@@ -289,12 +314,14 @@ export interface DuelResult {
   turn: number;
   places: number[];
   winner: number | null;
-  cause: "last_standing" | "nobody_left" | "rounds";
+  cause: "bouts" | "last_standing" | "nobody_left" | "rounds";
   rounds: number;
   turns: number;
   ticks: number;
   damage_matrix: number[][];
   blows: number;
+  bouts: number;
+  wins: number[];
   outs_by_cause: Record<string, number>;
   points: number[];
   xp: number[];
@@ -374,6 +401,8 @@ export interface DuelTurnStarted {
   toughness: number[];
   bodies: string[];
   skips: number[];
+  bout: number;
+  wins: number[];
 }
 
 /** An operator ends the session. */
@@ -763,6 +792,8 @@ export interface EventData {
   readonly action: DuelAction | CurlingAction;
   readonly blow: DuelBlow | CurlingBlow;
   readonly out: DuelOut | CurlingOut;
+  readonly bout_ended: DuelBoutEnded;
+  readonly bout_started: DuelBoutStarted;
   readonly turn_ended: DuelTurnEnded | CurlingTurnEnded;
   readonly result: DuelResult | CurlingResult | SlotModeResult;
   readonly forked: ForkBegun;

@@ -45,6 +45,7 @@ export function Duel({ client, drawer }: { client: SessionClient; drawer: boolea
 }
 
 function won(name: string | null, cause: string): string {
+  if (cause === "bouts") return name === null ? "You win the match" : `${name} wins the match`;
   if (cause === "rounds") return name === null ? "You win on health" : `${name} wins on health`;
   return name === null ? "You are the last one standing" : `${name} is the last one standing`;
 }
@@ -63,19 +64,31 @@ function Players({ client, state }: { client: SessionClient; state: SessionState
       <header>
         <h2>Players</h2>
         <span class="sp" />
-        <span class="data mute">{state.round ? `round ${state.round}` : ""}</span>
+        <span class="data mute">{state.toWin > 1 ? `round ${state.bout} of ${2 * state.toWin - 1}` : state.round ? `round ${state.round}` : ""}</span>
       </header>
       {state.phase !== "over" && <SeriesScore state={state} />}
       <ul data-test="players">
         {state.seats.map((seat) => (
-          <PlayerCard key={seat.seat} seat={seat} mine={seat.seat === client.mySeat} turn={state.turnSeat === seat.seat && state.phase !== "over"} acting={state.phase === "acting"} />
+          <PlayerCard key={seat.seat} seat={seat} mine={seat.seat === client.mySeat} turn={state.turnSeat === seat.seat && state.phase !== "over"} acting={state.phase === "acting"} wins={state.toWin > 1 ? (state.bouts[seat.seat] ?? 0) : null} toWin={state.toWin} />
         ))}
       </ul>
     </section>
   );
 }
 
-function PlayerCard({ seat, mine, turn, acting }: { seat: Seat; mine: boolean; turn: boolean; acting: boolean }) {
+/** A box for each round that must be won, filled for those that are. */
+function Wins({ won, of, name }: { won: number; of: number; name: string }) {
+  return (
+    <span class="wins" role="img" aria-label={`${name} has won ${won} of ${of} rounds`} data-test="wins">
+      {Array.from({ length: of }, (_, index) => (
+        <i key={index} class={index < won ? "full" : ""} />
+      ))}
+    </span>
+  );
+}
+
+/** wins: rounds won in a match of several; null: it has only one. */
+function PlayerCard({ seat, mine, turn, acting, wins, toWin }: { seat: Seat; mine: boolean; turn: boolean; acting: boolean; wins: number | null; toWin: number }) {
   const full = seat.full ?? seat.health ?? 1;
   const health = seat.health ?? full;
   const share = Math.max(0, Math.min(1, health / full));
@@ -89,6 +102,7 @@ function PlayerCard({ seat, mine, turn, acting }: { seat: Seat; mine: boolean; t
           <h3>{shortName(seat.name)}</h3>
           <span class="small mute">{seat.out ? (seat.place ? `${ordinal(seat.place)} place` : "out") : !seat.connected ? "away" : `${title(seat.body)}${mine ? ", you" : ""}${seat.braced ? ", braced" : ""}`}</span>
           <span class="sp" />
+          {wins !== null && <Wins won={wins} of={toWin} name={shortName(seat.name)} />}
           <span class="data">{seat.health === null ? "" : Math.ceil(health)}</span>
         </div>
         <div class="hp" role="meter" aria-valuemin={0} aria-valuemax={Math.round(full)} aria-valuenow={Math.ceil(health)} aria-label={`Health of ${shortName(seat.name)}`}>

@@ -149,7 +149,8 @@ function chosen(mode: string, params: Data): (readonly [string, string])[] {
   if (mode === "duel") {
     return [
       ["Turn", `${num(params, "turn_s", 20)} s`],
-      ["Rounds, at most", String(num(params, "rounds", 15))],
+      ["Turns each, at most", String(num(params, "rounds", 15))],
+      ["Rounds", num(params, "rounds_to_win", 0) > 1 ? `best of ${2 * num(params, "rounds_to_win", 1) - 1}` : Object.keys(params).length ? "one" : "best of 3 between people"],
     ];
   }
   if (mode === "curling") {

@@ -50,6 +50,9 @@ export function withView(state: SessionState, view: SessionView): SessionState {
     reason: view.reason,
     observers: view.observers,
     series: view.series ?? null,
+    bout: view.brief ? num(view.brief, "bout", state.bout) : state.bout,
+    bouts: view.brief && state.bouts.length === 0 ? numbers(view.brief, "wins") : state.bouts,
+    toWin: num(view.params ?? {}, "rounds_to_win", state.toWin),
     held: view.held ?? [],
     curling: view.mode === "curling" && view.brief && state.curling.stone === null ? withTurn({ ...state.curling, stones: num(view.params, "stones", 4), ends: num(view.params, "ends", 3) }, view.brief) : state.curling,
   };
@@ -164,6 +167,17 @@ function apply(state: SessionState, type: string, d: Data, event: Event): Sessio
         place: maybe(d, "place"),
         health: str(d, "cause") === "broken" ? 0 : one.health,
       }));
+    case "bout_ended":
+      return { ...state, bouts: numbers(d, "wins"), phase: "settling", turnSeat: null, turnEndsAt: 0 };
+    case "bout_started":
+      return {
+        ...state,
+        bout: num(d, "bout", state.bout),
+        bouts: numbers(d, "wins"),
+        phase: "settling",
+        turnSeat: null,
+        seats: state.seats.map((one) => (numbers(d, "order").includes(one.seat) ? { ...one, out: false, cause: "", place: null, health: one.full, lost: 0, braced: false } : one)),
+      };
     case "end_scored": {
       const total = numbers(d, "total");
       return { ...state, seats: state.seats.map((one) => ({ ...one, score: total[one.seat] ?? one.score })) };
@@ -200,6 +214,7 @@ function setUp(state: SessionState, d: Data): SessionState {
     mode: state.mode || str(d, "mode"),
     phase: "settling",
     turnTotalS: num(part(d, "params"), "turn_s", state.turnTotalS),
+    toWin: num(part(d, "params"), "rounds_to_win", 1),
     seats: state.seats.map((one) => {
       const row = bySeat.get(one.seat);
       return row ? { ...one, body: str(row, "body") || one.body, health: num(row, "health"), full: num(row, "health") } : one;
@@ -218,6 +233,8 @@ function turnStarted(state: SessionState, d: Data): SessionState {
     turnTotalS: brief.deadlineS ?? state.turnTotalS,
     round: num(d, "round", state.round),
     turn: num(d, "turn", state.turn),
+    bout: num(d, "bout", state.bout),
+    bouts: numbers(d, "wins"),
     seats: state.seats.map((one) => ({
       ...one,
       health: brief.health[one.seat] ?? one.health,

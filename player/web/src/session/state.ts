@@ -101,6 +101,11 @@ export interface SessionState {
   /** The free seats of a rematch that wait for the people of the match before. */
   readonly held: readonly HeldSeat[];
   readonly best: BestHit | null;
+  /** The bouts that each seat has won, in a match of several; [] in others. And the number of the bout. */
+  readonly bouts: readonly number[];
+  readonly bout: number;
+  /** The bouts that a seat must win. */
+  readonly toWin: number;
 }
 
 export const EMPTY: SessionState = {
@@ -136,6 +141,9 @@ export const EMPTY: SessionState = {
   series: null,
   held: [],
   best: null,
+  bouts: [],
+  bout: 1,
+  toWin: 1,
 };
 
 /** The seats that are not out, in turn order, from the seat whose turn it is. */

@@ -38,6 +38,12 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       return row(state.mode === "duel" ? "The bodies settle on the mat" : state.mode === "curling" ? "The sheet is laid out" : "The session begins");
     case "stone_lost":
       return row(str(d, "cause") === "short" ? `${name(ownerOf(state.curling, num(d, "stone")))}’s stone came to rest too short` : `${name(ownerOf(state.curling, num(d, "stone")))}’s stone is off the sheet`);
+    case "bout_ended": {
+      const winner = num(d, "winner", -1);
+      return row(winner < 0 ? `Round ${num(d, "bout")}: nobody wins` : `${name(winner)} wins round ${num(d, "bout")}`, true, winner < 0 ? null : winner);
+    }
+    case "bout_started":
+      return row(`Round ${num(d, "bout")}: every body is whole again`);
     case "end_scored":
       return row(num(d, "seat", -1) < 0 ? `End ${num(d, "end")}: no stone counts` : `End ${num(d, "end")}: ${num(d, "points")} for ${name(seat)}`, true, seat);
     case "turn_started":
@@ -81,7 +87,7 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       return row(str(d, "end") === "limit" ? "The turn reached its limit of 4 s" : "All bodies are at rest");
     case "result": {
       const result = readResult(d);
-      const won = state.mode === "curling" && result.cause === "points" ? `${name(result.winner ?? -1)} wins, ${[...result.points].sort((a, b) => b - a).join(" to ")}` : `${name(result.winner ?? -1)} ${result.cause === "rounds" ? "wins on health" : "is the last one standing"}`;
+      const won = state.mode === "curling" && result.cause === "points" ? `${name(result.winner ?? -1)} wins, ${[...result.points].sort((a, b) => b - a).join(" to ")}` : `${name(result.winner ?? -1)} ${result.cause === "bouts" ? "wins the match" : result.cause === "rounds" ? "wins on health" : "is the last one standing"}`;
       return row(result.winner === null ? "Nobody is ahead: a draw" : won, true, result.winner);
     }
     case "slot_granted":

@@ -49,14 +49,14 @@ def test_the_last_blow_is_shown(recording: str) -> None:
     store = ZarrFrames.open(recording)
     [wanted] = store.frames(range(20, 21), ("rows",))
     [last] = store.frames(range(store.length - 1, store.length), ("rows",))
-    told = WithEvents(
+    shown = WithEvents(
         store,
         blow(store, 4, [9.0, 0.0, 9.0]),
         blow(store, 20, [1.0, 0.1, -0.5]),
         {"type": "turn_ended", "note": '"blow"'},
         blow(store, 30, [1.0, "x"]),
     )
-    still = make_still(told, SIZE)
+    still = make_still(shown, SIZE)
     assert np.array_equal(still.rows, wanted.arrays["rows"])
     place = (np.array([1.0, still.bounds[0][1], -0.5]) - still.view.eye) @ still.view.axes.T
     assert abs(place[:2] / place[2]).max() < 0.3 * still.view.scale
