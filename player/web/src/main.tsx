@@ -9,21 +9,26 @@ import "./style/replay.css";
 import "./style/editor.css";
 import { render } from "preact";
 import { applySettings } from "./app/settings";
-import { client, route, start, startPage } from "./app/store";
+import { client, route, seated, start, startPage } from "./app/store";
 import { Lobby } from "./screens/lobby";
 import { ReplayScreen } from "./screens/replay";
 import { Session } from "./screens/session";
+import { Arrival } from "./ui/arrival";
 import { pathOf } from "./wire/place";
 
 function App() {
   const at = route.value;
-  // Back in the browser leaves the seat's screen, not the seat: the link leads in again.
-  if (at.screen === "lobby" && client.value) {
+  // Back in the browser leaves the seat's screen, not the seat: its connection stays, so that a waiting room keeps it.
+  if (at.screen === "lobby" && client.value && client.value.token !== seated.value) {
     client.value.dispose();
     client.value = null;
   }
-  if (at.screen === "replay") return <ReplayScreen token={at.token} key={at.token} />;
-  return at.screen === "lobby" ? <Lobby /> : <Session token={at.token} key={at.token} />;
+  return (
+    <>
+      {at.screen === "replay" ? <ReplayScreen token={at.token} key={at.token} /> : at.screen === "lobby" ? <Lobby /> : <Session token={at.token} key={at.token} />}
+      <Arrival />
+    </>
+  );
 }
 
 const page = document.getElementById("app")!;

@@ -34,6 +34,8 @@ export const api = new Api();
 export const me = signal<Me | null>(load("tussle.me"));
 export const route = signal<Route>(readRoute());
 export const client = signal<SessionClient | null>(null);
+/** The session in which this player has a seat, as far as this page knows. */
+export const seated = signal<string | null>(null);
 export const notice = signal<Notice | null>(null);
 export const busy = signal<string | null>(null);
 export const online = signal(true);
@@ -171,6 +173,7 @@ export function start(): void {
   effect(() => save("tussle.size", wantedSize.value));
   effect(() => save("tussle.body", wantedBody.value));
   effect(() => save("tussle.skill", wantedSkill.value));
+  effect(followSeat);
   void loadBodies();
   void resume();
 }
@@ -191,16 +194,67 @@ async function loadBodies(): Promise<void> {
   }
 }
 
-/** Return to the seat after a reload in the middle of a session. */
+/** Return to the seat after a reload in the middle of a session, or say that it is lost. */
 async function resume(): Promise<void> {
   try {
     if (!me.value) await ensureMe(); // guest first
+    const kept = load<string>("tussle.seat");
     const profile = await api.me();
     const at = route.value;
+    if (client.value) return; // a session was entered meanwhile
+    sitIn(profile.session);
+    if (kept && kept !== profile.session) sayLost(await api.session(kept).then((view) => view.status, () => ""));
     if (profile.session && (at.screen === "lobby" || (at.screen === "session" && at.token === profile.session))) await join(profile.session);
   } catch (error) {
     if (error instanceof Refused && error.status === 401) forget();
   }
+}
+
+/** Remember where this player has a seat, also after a reload. */
+function sitIn(token: string | null): void {
+  seated.value = token;
+  save("tussle.seat", token);
+}
+
+/** Say what became of a seat that this player had. status: of its session; "": it is gone. */
+function sayLost(status: string): void {
+  if (status === "" || ENDED.includes(status)) notify("wash", "Your session is over.", "It ended while you were away. Its recording is in “My matches”.");
+  else notify("bad", "Your seat is gone.", "You were away for too long, and it was given up.");
+}
+
+/** Follow the seat of the session that is open: it ends with the session, or is lost. */
+function followSeat(): void {
+  const current = client.value;
+  if (!current || current.role !== "player" || current.token !== seated.value) return;
+  const { status } = current.state.value;
+  const link = current.link.value;
+  const over = ENDED.includes(status);
+  if (!over && (link.kind !== "closed" || link.reason === "replaced")) return;
+  const away = route.peek().screen !== "session" || client.peek() !== current;
+  sitIn(null);
+  if (away) sayLost(over ? status : "running");
+}
+
+/** Go back to one's seat. */
+export async function returnToSeat(): Promise<void> {
+  const token = seated.value;
+  if (!token) return;
+  if (client.value?.token === token) go({ screen: "session", token });
+  else await join(token);
+  if (client.value?.token === token && client.value.role !== "player") sitIn(null);
+}
+
+/** Give the seat up without leaving the screen that is shown. */
+export async function giveUpSeat(): Promise<void> {
+  const token = seated.value;
+  if (!token) return;
+  const current = client.value?.token === token ? client.value : null;
+  batch(() => {
+    sitIn(null);
+    if (current) client.value = null;
+  });
+  current?.leave();
+  await api.leave(token).catch(() => {});
 }
 
 function forget(): void {
@@ -244,7 +298,7 @@ function explain(error: unknown): void {
       no_such_session: ["There is no session with this code.", "Codes have eight letters and digits."],
       not_found: ["There is no session with this code.", "It may have ended a while ago."],
       in_a_session: ["You have a seat in another session.", "Leave it first."],
-      in_session: ["You have a seat in another session.", "Leave it first."],
+      in_session: ["You have a seat in another session.", "Return to it, or give it up."],
       rate_limited: ["Too many requests.", "Wait a second and try again."],
       store_full: ["The server is full.", "Running sessions continue. Try again in a moment."],
       store_unavailable: ["The store does not answer.", "Try again in a moment."],
@@ -352,6 +406,7 @@ async function enter(ticket: Join): Promise<void> {
   made.onTicket = () => (ticket.role === "player" ? api.join(ticket.session) : api.observe(ticket.session));
   batch(() => {
     client.value = made;
+    if (ticket.role === "player") sitIn(ticket.session);
     go({ screen: "session", token: ticket.session });
   });
 }
@@ -459,6 +514,7 @@ export function newRig(params: Record<string, number>): Promise<unknown> {
     if (current?.role === "player" && !ENDED.includes(current.state.value.status)) {
       current.dispose();
       await api.leave(current.token);
+      sitIn(null);
     }
     await enter(await api.open("spring-damper", 1, false, null, { ready: true, params }));
   });
@@ -484,6 +540,7 @@ async function keepDraft(current: SessionClient): Promise<string> {
 function giveUp(current: SessionClient): void {
   current.dispose();
   batch(() => {
+    if (current.token === seated.value) sitIn(null);
     if (client.value === current) client.value = null;
     if (route.value.screen === "session") go({ screen: "lobby" });
   });
@@ -528,6 +585,7 @@ export function watch(token: string): Promise<unknown> {
 export function leave(): void {
   const current = client.value;
   batch(() => {
+    if (current && current.token === seated.value) sitIn(null);
     client.value = null;
     go({ screen: "lobby" });
   });

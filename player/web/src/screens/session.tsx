@@ -201,7 +201,12 @@ function Door({ token }: { token: string }) {
                       ? "All seats are taken, but a bot makes room for you."
                       : "All seats are taken. You can watch."}
               </p>
-              {hasSeat(found) && (
+              {!over && found.seats.some((seat) => seat.player === me.value?.player) && (
+                <button class="btn now" onClick={() => void join(token)} data-test="return-here">
+                  Return to your seat
+                </button>
+              )}
+              {hasSeat(found) && !found.seats.some((seat) => seat.player === me.value?.player) && (
                 <form class="row" onSubmit={(event) => { event.preventDefault(); void join(token); }}>
                   <div class="field">
                     <input aria-label="Your name here" placeholder="Your name" maxLength={24} value={wantedName.value} onInput={(event) => (wantedName.value = event.currentTarget.value)} />

@@ -2,10 +2,11 @@
 // at once; a countdown beside them is not part of what is announced.
 
 import type { SessionClient } from "../session/client";
-import { client, notice, now, online, silent } from "../app/store";
+import { client, notice, now, online, route, silent } from "../app/store";
 import type { SessionState } from "../session/state";
 import { minutes, plural } from "../text/format";
 import { Icon } from "./parts";
+import { SeatNote } from "./seatnote";
 
 /** How long a server keeps a seat of a waiting lobby by default [s]. */
 const SEAT_KEPT_S = 15;
@@ -22,7 +23,8 @@ export function Banners() {
           </span>
         </div>
       )}
-      {current && <LinkBanner client={current} />}
+      <SeatNote />
+      {current && route.value.screen === "session" && route.value.token === current.token && <LinkBanner client={current} />}
       {current?.announced.value && (
         <div class="note wash" data-test="announcement">
           <Icon name="warn" />

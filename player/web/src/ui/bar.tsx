@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { client, go, leave, me } from "../app/store";
+import { client, go, me } from "../app/store";
 import { OBSERVER_MARK, markOfPlayer, markOfSeat } from "../stage/palette";
 import { shortName } from "../text/format";
 import { t } from "../text/words";
@@ -27,7 +27,7 @@ export function Bar({ children, crumb, onHome }: { children?: ComponentChildren;
       <a class="btn skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>
         Skip to content
       </a>
-      <button class="word" aria-label="Tussle, to the lobbies" onClick={onHome ?? (() => (crumb ? leave() : go({ screen: "lobby" })))}>
+      <button class="word" aria-label="Tussle, to the lobbies" onClick={onHome ?? (() => go({ screen: "lobby" }))}>
         {[..."Tussle"].map((letter) => (
           <i>{letter}</i>
         ))}

@@ -71,7 +71,7 @@ export function Result({ client, state, won, points }: { client: SessionClient; 
   return (
     <section class="tile over cl" aria-label="Result" data-test="over">
       <div class="row title">
-        <h1 aria-live="assertive">{heading}</h1>
+        <h1>{heading}</h1>
         <SeriesScore state={state} again={asked !== null} />
       </div>
       <Numbers state={state} view={after} points={points} mine={mine ?? null} />

@@ -1,0 +1,28 @@
+// The banner on every screen but one's own: a seat that goes on elsewhere, with the way back and the way out.
+
+import { busy, client, giveUpSeat, returnToSeat, route, seated } from "../app/store";
+import { code } from "../text/format";
+import { Icon } from "./parts";
+
+export function SeatNote() {
+  const token = seated.value;
+  const at = route.value;
+  if (!token || (at.screen === "session" && at.token === token)) return null;
+  const current = client.value?.token === token ? client.value : null;
+  const state = current?.state.value;
+  const mine = state?.phase === "acting" && state.turnSeat === current?.mySeat;
+  return (
+    <div class={mine ? "note signal" : "note wash"} data-test="seated">
+      <Icon name="home" />
+      <span class="sp" role="status">
+        <b>{mine ? "It is your turn." : state?.phase === "lobby" ? "Your seat in the waiting room is kept." : "You have a seat in another session."}</b> <span class="data">{code(token)}</span>
+      </span>
+      <button class="btn s main" onClick={() => void returnToSeat()} aria-busy={busy.value === `join ${token}`} data-test="return">
+        Return
+      </button>
+      <button class="btn s" onClick={() => void giveUpSeat()} data-test="give-up">
+        Give up
+      </button>
+    </div>
+  );
+}
