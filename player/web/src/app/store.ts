@@ -10,6 +10,7 @@ import type { SessionView } from "../wire/messages";
 import { at, pathOf } from "../wire/place";
 import { FAR_AWAY, SessionClient } from "../session/client";
 import { group, parseCode } from "../text/format";
+import { REFUSALS } from "./refusals";
 import { keepTemplate, ownKey, ownTemplates, removeTemplate } from "./templates";
 
 export interface Me {
@@ -76,13 +77,6 @@ export const ratedMode = computed(() => (wantedMode.value === "curling" ? "curli
 export const wantedSize = signal(load<number>("tussle.size") ?? 2);
 /** How bots play that this page asks for: one of SKILLS. */
 export const wantedSkill = signal(load<string>("tussle.skill") ?? "fair");
-export const SKILLS = [
-  { value: "novice", text: "Novice" },
-  { value: "fair", text: "Fair" },
-  { value: "good", text: "Good" },
-  { value: "sharp", text: "Sharp" },
-  { value: "taught", text: "Taught" },
-] as const;
 /** Whether the rules of the chosen mode are shown beside it. */
 export const rulesOpen = signal(load<boolean>("tussle.rules") ?? true);
 
@@ -288,23 +282,7 @@ export function notify(kind: Notice["kind"], title: string, text: string): void 
 
 function explain(error: unknown): void {
   if (error instanceof Refused) {
-    const said: Record<string, [string, string]> = {
-      name_taken: ["This is someone else’s name.", "Enter its secret, or choose another name."],
-      no_bots: ["No bots are running here.", "Start some with “tussle bots --serve”, or share the code."],
-      seats_held: ["These seats are held for the people of the match before.", "You can join when their time is up, or watch."],
-      rematch_played: ["The rematch has been played.", "Ask for another one at its end."],
-      not_member: ["You had no seat in that match.", "Join its rematch by the code."],
-      lobby_full: ["All seats are taken.", "You can watch, or find another lobby."],
-      no_such_session: ["There is no session with this code.", "Codes have eight letters and digits."],
-      not_found: ["There is no session with this code.", "It may have ended a while ago."],
-      in_a_session: ["You have a seat in another session.", "Leave it first."],
-      in_session: ["You have a seat in another session.", "Return to it, or give it up."],
-      rate_limited: ["Too many requests.", "Wait a second and try again."],
-      store_full: ["The server is full.", "Running sessions continue. Try again in a moment."],
-      store_unavailable: ["The store does not answer.", "Try again in a moment."],
-      offline: ["The server does not answer.", "Check your network connection."],
-    };
-    const [title, text] = said[error.code] ?? ["The request failed.", sentence(error.message)];
+    const [title, text] = REFUSALS[error.code] ?? ["The request failed.", sentence(error.message)];
     notify("bad", title, text);
   } else throw error;
 }

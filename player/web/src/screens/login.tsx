@@ -1,7 +1,8 @@
 // The first tile of the lobby: the name and its secret, the mode and the seats, a code.
 
 import { useState } from "preact/hooks";
-import { SKILLS, busy, claim, find, join, logOut, me, open, playNow, openRules, practise, rulesOpen, templates, wantedMode, wantedName, wantedPrivate, wantedSize, wantedSkill, wantedTemplate } from "../app/store";
+import { SKILLS } from "../app/skills";
+import { busy, claim, find, join, logOut, me, open, playNow, openRules, practise, rulesOpen, templates, wantedMode, wantedName, wantedPrivate, wantedSize, wantedSkill, wantedTemplate } from "../app/store";
 import { ownKey, ownTemplates, removeTemplate } from "../app/templates";
 import { markOfPlayer } from "../stage/palette";
 import { inWords, parseCode, shortName } from "../text/format";

@@ -3,7 +3,8 @@
 import qrcode from "qrcode-generator";
 import type { ComponentType } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { SKILLS, api, bodies, busy, fill, now, theme, wantedBody, wantedSkill } from "../app/store";
+import { SKILLS } from "../app/skills";
+import { api, bodies, busy, fill, now, theme, wantedBody, wantedSkill } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { num } from "../session/events";
 import type { Data } from "../session/events";
