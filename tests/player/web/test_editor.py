@@ -91,8 +91,18 @@ POINTED_AT = """
 """
 """Whether an arrow in the view ends at a place of the scene."""
 
-COLOURED = "document.querySelectorAll('[data-test=stage] path[fill=\"#FF8168\"]').length"
-"""How many bodies have the colour of an overlap."""
+COLOURED = """
+window.__edit.bodies().filter(({ position: [x, y, z] }) => {
+  const canvas = document.querySelector("[data-test=stage] canvas.flat");
+  const at = window.__edit.screen(x, y, z), ratio = canvas.width / canvas.clientWidth;
+  const { data } = canvas.getContext("2d").getImageData(at.x * ratio - 4, at.y * ratio - 4, 9, 9);
+  for (let i = 0; i < data.length; i += 4) {
+    if (Math.abs(data[i] - 0xff) + Math.abs(data[i + 1] - 0x81) + Math.abs(data[i + 2] - 0x68) < 12) return true;
+  }
+  return false;
+}).length
+"""
+"""How many bodies have the colour of an overlap, in the middle of their picture."""
 
 HELD_BACK = """
 const send = WebSocket.prototype.send;

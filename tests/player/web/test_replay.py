@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,13 @@ def test_a_recording_is_watched_by_pointer_and_by_key(person: Any) -> None:
     mira.page.click("[data-test=kinds]")
     mira.page.wait_for_selector("[data-test=energy-kinetic] .plot")
     assert mira.page.locator("[data-test=energy-friction]").count() == 1
+    theme = itertools.cycle(("light", "dark"))
     for width, height in WIDTHS:
         mira.page.set_viewport_size({"width": width, "height": height})
         assert mira.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert serious(mira.page) == []
         mira.shoot(f"replay-{width}")
-        mira.page.click("[aria-label$=' theme']")
+        mira.page.emulate_media(color_scheme=next(theme))
     middle = round(mira.evaluate("window.__replay.end()") / 2, 1)
     mira.tier = "D"
     mira.go(f"/r/{token}#t={middle}")

@@ -63,7 +63,7 @@ def test_the_quality_that_is_chosen_is_drawn(person: Any) -> None:
         mira.until(f"window.__test.tier() === '{tier}'")
         mira.page.keyboard.press("Escape")
         mira.until("window.__test.places().length === 2")
-    mira.page.keyboard.press("Enter")
+    mira.page.click("[data-test=launch]")  # the focus is on the button of the settings again
     mira.until("window.__test.state().log.some((row) => row.parts[0].text.includes('launched'))")
     mira.page.click("[data-test=leave]")
 
