@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.server.modes.curling.test_curling import Sheet
+from tests.server.modes.sandbox.test_authored import hung_on_a_wire
 from tests.server.modes.sandbox.test_sandbox import Box
 from tests.server.simulation.test_simulation import make_spec, play
 from tests.support.paths import ROOT
@@ -75,7 +76,7 @@ def sandbox_events() -> Found:
         box.act(0, kind, **d)
     box.act(4, "join")
     box.run(1, *(Input(seat, "leave") for seat in (0, 1, 2, 4)))
-    return [(name, d) for _, name, d in box.events]
+    return [(name, d) for _, name, d in (*box.events, *hung_on_a_wire().run(1).events)]
 
 
 def curling_events() -> Found:

@@ -256,15 +256,20 @@ def test_only_a_sandbox_takes_a_scene() -> None:
     assert b"scene" not in msgspec.json.encode(plain)
 
 
-def test_a_joint_that_breaks_is_an_event() -> None:
-    """Once, in the tick in which it breaks, with the two bodies; also after the world is restored, or goes back."""
+def hung_on_a_wire() -> Made:
+    """A weight on a joint that breaks in the first tick."""
     hung = Body("hung", CUBE, STONE, position=(0.0, 2.0, 0.0))
     weight = Body("weight", CUBE, STONE, position=(0.0, 1.4, 0.0))
     joints = (
         Joint("top", "ball", "hung", (0.0, 2.2, 0.0)),
         Joint("wire", "ball", "weight", (0.0, 1.7, 0.0), "hung", breaks_at=1.0),
     )
-    made = Made(msgspec.structs.replace(SCENE, bodies=(FLOOR, hung, weight), joints=joints))
+    return Made(msgspec.structs.replace(SCENE, bodies=(FLOOR, hung, weight), joints=joints))
+
+
+def test_a_joint_that_breaks_is_an_event() -> None:
+    """Once, in the tick in which it breaks, with the two bodies; also after the world is restored, or goes back."""
+    made = hung_on_a_wire()
     there = Simulation.restore(made.spec, made.simulation.checkpoint())
     first = made.run(1).events
     found = [(tick, d) for tick, name, d in first if name == "joint_broken"]
