@@ -32,7 +32,7 @@ def test_one_plays_both_seats_and_sees_every_message(person: Any) -> None:
     first.locator("[data-test=ground-data]").fill('{"kind": "fly", "d": {}}')
     first.locator("[data-test=ground-send]").click()
     mira.page.wait_for_selector(
-        "[data-test=ground-0] [data-test=ground-said] >> text=/not_your_turn|bad_kind|bad_action/"
+        "[data-test=ground-0] [data-test=ground-said] >> text=/not_your_turn|world_moving|unknown_kind/"
     )
     assert mira.evaluate("localStorage.getItem('tussle.me')") is None
     assert serious(mira.page) == []

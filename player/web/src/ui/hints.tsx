@@ -49,14 +49,16 @@ export function Hints({ state, act }: { state: SessionState; act: Act }) {
           {at}/{all.length}
         </span>
         <p role="status">{t(shown)}</p>
-        <button class="btn s" onClick={() => see([shown])} data-test="hint-close">
-          {t("hint.close")}
-        </button>
-        {at < all.length && (
-          <button class="btn ghost s" onClick={() => see(all)} data-test="hint-skip">
-            {t("hint.skip")}
+        <div class="choices">
+          <button class="btn s" onClick={() => see([shown])} data-test="hint-close">
+            {t("hint.close")}
           </button>
-        )}
+          {at < all.length && (
+            <button class="btn ghost s" onClick={() => see(all)} data-test="hint-skip">
+              {t("hint.skip")}
+            </button>
+          )}
+        </div>
       </aside>
     </div>
   );

@@ -125,8 +125,8 @@ def test_what_it_sees_turns_with_the_arena() -> None:
 def test_every_list_of_skills_has_it() -> None:
     """Settings, API, curling, the protocol and the choice of the web client name the same skills."""
     assert set(get_args(Skill)) == set(BOT_SKILLS) == set(CURLING_SKILLS)
-    store = (ROOT / "player" / "web" / "src" / "app" / "store.ts").read_text()
-    offered = re.findall(r'\{ value: "(\w+)"', store.partition("SKILLS = [")[2].partition("]")[0])
+    skills = (ROOT / "player" / "web" / "src" / "app" / "skills.ts").read_text()
+    offered = re.findall(r'\{ value: "(\w+)"', skills)
     assert "taught" in offered and set(offered) <= set(BOT_SKILLS)
     protocol = (ROOT / "docs" / "protocol.md").read_text()
     assert ", ".join(f"`{skill}`" for skill in BOT_SKILLS) in protocol

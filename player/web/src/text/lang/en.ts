@@ -10,7 +10,7 @@ export const en = {
   "hint.guard": "The first three throws of an end must not push a stone of another player off the sheet.",
   "hint.button": "Nearest to the button scores. A little spin, Page up and down, bends the way.",
   "hint.close": "Got it",
-  "hint.skip": "Skip all hints",
+  "hint.skip": "Skip all",
 
   "settings.title": "Settings",
   "settings.close": "Close the settings",
