@@ -414,12 +414,15 @@ class Run:
             came = self.admissions.shown(item)
             if came is not None:
                 self._context.telemetry.input_seconds.observe(time.monotonic() - came)
+        core, before = self.core, self.core.deadline
+        core.took(advance, time.monotonic())  # first: an input may answer an event as soon as it is public
         if advance.phase == "over":
             result = await self._publication.finish(advance)
             log.info("session_ended", token=short(self.token), tick=advance.tick, winner=result.winner)
         elif advance.events:
             await self._publication.publish(advance)
-        self.core.took(advance, time.monotonic())
+            if core.deadline_s is not None and core.deadline != before:
+                core.arm(time.monotonic() + core.deadline_s)  # the time that clients are told begins now
 
     async def _save_checkpoint(self, tick: int) -> None:
         """Save the exact state to the archive and the store. Raises SolverFailed if its contact check fails."""

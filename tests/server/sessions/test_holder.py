@@ -31,7 +31,7 @@ from tussle.server.gateway.relay_client import Relays
 from tussle.server.sessions.core import Superseded
 from tussle.server.sessions.lease import SCRIPT_TRIES
 from tussle.server.sessions.run import Run
-from tussle.server.simulation.simulation import Input
+from tussle.server.simulation.simulation import Advance, Input
 from tussle.server.solver.pool import Pool
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -318,6 +318,34 @@ async def test_an_input_finds_its_session_in_the_gap_between_two_holders(site: S
     assert [entry[0] for entry in stored] == [tick]
     assert json.loads(stored[0][2])["kind"] == "launch"
     await relays.close()
+
+
+async def test_an_input_may_answer_an_event_as_soon_as_it_is_public(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client on another server reads the event of its turn in the store before the holder has its answer from the
+    store. Its input is taken, and its clock begins when the event is public."""
+    _, run = await site.duel(await site.node("a"))
+    publish, sent = run._publication.publish, list[Any]()
+
+    async def publish_slowly(advance: Advance) -> None:
+        await publish(advance)
+        if (
+            not sent
+            and advance.seat is not None
+            and any(kind == "turn_started" for _, kind, _ in advance.events)
+        ):
+            await asyncio.sleep(0.3)
+            sent.append(admitted(run, advance.seat, 1))
+            sent.append(time.monotonic())
+
+    monkeypatch.setattr(run._publication, "publish", publish_slowly)
+    await acted(run, 1)
+    async with asyncio.timeout(60):
+        while len(sent) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert run.core.deadline is not None and run.core.deadline >= sent[1] + TURN_S - 0.1
+        assert await sent[0] > 0
 
 
 async def test_the_specification_is_drawn_once(site: Site) -> None:
