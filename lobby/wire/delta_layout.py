@@ -83,7 +83,7 @@ LAYOUT = (
     ),
 )  # fmt: skip
 """The layout as data: the structs below and the codec's name are made from it. ``revision`` counts changes of
-delta_coder.py, delta_pose.py and delta_kernel.py that change a payload; tests/vectors/deltas.json notices them."""
+delta_coder.py, delta_pose.py and delta_kernel.py that change a payload; lobby/wire/vectors/deltas.json notices them."""
 
 CODEC = "delta-" + hashlib.sha256(repr(LAYOUT).encode()).hexdigest()[:8]
 """The name under which a client offers this layout in its hello. A changed layout has another name."""

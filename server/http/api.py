@@ -21,7 +21,7 @@ from tussle.server.http import asyncapi
 from tussle.server.http.account_routes import AccountRoutes
 from tussle.server.http.backend import Backend
 from tussle.server.http.bot_routes import BotRoutes
-from tussle.server.http.docs_page import render
+from tussle.server.http.docs_page import published_files, render
 from tussle.server.http.endpoints import Endpoint, make_routes
 from tussle.server.http.fork_routes import ForkRoutes
 from tussle.server.http.lobby_routes import LobbyRoutes
@@ -92,10 +92,19 @@ def create_app(backend: Backend) -> Starlette:
     async def show_page(_: Request) -> Response:
         return HTMLResponse(page, headers={"cache-control": "no-store"})
 
+    files = published_files()
+
+    async def show_file(request: Request) -> Response:
+        content = files.get(request.path_params["name"])
+        if content is None:
+            raise HTTPException(404, "Not Found")
+        return Response(content, media_type="application/json", headers={"cache-control": "no-cache"})
+
     endpoints += [
         Endpoint(path="/openapi.json", operation=Operation.INSPECT, public=show_description),
         Endpoint(path="/asyncapi.json", operation=Operation.INSPECT, public=show_sockets),
         Endpoint(path="/docs", operation=Operation.INSPECT, public=show_page),
+        Endpoint(path="/docs/{name}", operation=Operation.INSPECT, public=show_file),
     ]
 
     def count_refusal(code: str) -> None:

@@ -1,15 +1,21 @@
 """The page /docs: the calls of the OpenAPI document and the messages of the AsyncAPI document, for people.
 
-It is made once from both documents and has no script. This module must never describe what they do not have.
+It is made once from both documents and has no script. Below it are the files that docs/protocol.md names. This module
+must never describe what the documents do not have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 from typing import Any
 
-__all__ = ["render"]
+from tussle.server.physics.schema import schema_text
+
+__all__ = ["published_files", "render"]
+
+VECTORS = Path(__file__).resolve().parents[2] / "lobby" / "wire" / "vectors"
 
 HEAD = """<!doctype html>
 <html lang="en">
@@ -19,8 +25,17 @@ HEAD = """<!doctype html>
 <h1>The API of this server</h1>
 <p>For programs: <a href="openapi.json">openapi.json</a> (HTTP, OpenAPI 3.1) and
 <a href="asyncapi.json">asyncapi.json</a> (WebSockets, AsyncAPI 3). <code>docs/protocol.md</code> of the source has the
-meaning of every message and the layouts of binary messages.</p>
+meaning of every message and the layouts of binary messages. Encoded messages with what they show:
+<a href="./docs/frames.json">frames.json</a> (whole frames and topologies) and
+<a href="./docs/deltas.json">deltas.json</a> (delta frames). The JSON Schema of scenes:
+<a href="./docs/scene.schema.json">scene.schema.json</a>.</p>
 """
+
+
+def published_files() -> dict[str, bytes]:
+    """The JSON files below /docs by name."""
+    vectors = {name: (VECTORS / name).read_bytes() for name in ("deltas.json", "frames.json")}
+    return {"scene.schema.json": schema_text().encode(), **vectors}
 
 
 def render(calls: Mapping[str, Any], sockets: Mapping[str, Any]) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tests.support.paths import VECTORS
 from tussle.lobby.wire.delta_layout import CODEC
 from tussle.lobby.wire.deltas import DeltaDecoder, DeltaEncoder
 from tussle.lobby.wire.frames import Frame, Topology, TopologyBody, encode_topology
@@ -20,7 +20,7 @@ from tussle.lobby.wire.lossy_deltas import LossyDecoder, LossyEncoder
 
 __all__ = ["ALIVE_TICKS", "TARGET", "build", "scene", "scripted"]
 
-TARGET = Path(__file__).resolve().parent / "deltas.json"
+TARGET = VECTORS / "deltas.json"
 ALIVE_TICKS = 60
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tests.support.paths import VECTORS
 from tussle.lobby.wire.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
 
-TARGET = Path(__file__).resolve().parent / "frames.json"
+TARGET = VECTORS / "frames.json"
 
 
 def build() -> str:

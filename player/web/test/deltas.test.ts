@@ -23,7 +23,7 @@ interface Vectors {
   channel: (Omit<Case, "tick"> & { tick: number | null; kept: number })[];
 }
 
-const vectors = JSON.parse(readFileSync(new URL("../../../tests/vectors/deltas.json", import.meta.url), "utf8")) as Vectors;
+const vectors = JSON.parse(readFileSync(new URL("../../../lobby/wire/vectors/deltas.json", import.meta.url), "utf8")) as Vectors;
 const bytes = (text: string): ArrayBuffer => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
 
 function fresh(): DeltaDecoder {

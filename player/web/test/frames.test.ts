@@ -27,7 +27,7 @@ interface Vectors {
   broken: { name: string; data: string }[];
 }
 
-const vectors = JSON.parse(readFileSync(new URL("../../../tests/vectors/frames.json", import.meta.url), "utf8")) as Vectors;
+const vectors = JSON.parse(readFileSync(new URL("../../../lobby/wire/vectors/frames.json", import.meta.url), "utf8")) as Vectors;
 
 const bytes = (text: string): ArrayBuffer => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
 

@@ -15,8 +15,8 @@ interface Vectors {
 }
 
 const INPUTS = Number(process.env.FUZZ_INPUTS ?? 10_000);
-const vectors = JSON.parse(readFileSync(new URL("../../../tests/vectors/deltas.json", import.meta.url), "utf8")) as Vectors;
-const whole = JSON.parse(readFileSync(new URL("../../../tests/vectors/frames.json", import.meta.url), "utf8")) as { frames: { data: string }[] };
+const vectors = JSON.parse(readFileSync(new URL("../../../lobby/wire/vectors/deltas.json", import.meta.url), "utf8")) as Vectors;
+const whole = JSON.parse(readFileSync(new URL("../../../lobby/wire/vectors/frames.json", import.meta.url), "utf8")) as { frames: { data: string }[] };
 const bytes = (text: string): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const topology = bytes(vectors.topology);
 

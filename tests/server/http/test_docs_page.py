@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.paths import ROOT, VECTORS
 from tests.support.stack import Stack
 from tests.support.stranger import Person
 
@@ -26,3 +27,19 @@ async def test_the_page_shows_both_documents(site: Stack) -> None:
     for document in (calls, sockets):
         for name in document["components"]["schemas"]:
             assert f'id="{name}"' in text
+
+
+async def test_the_files_that_documents_name_are_published(site: Stack) -> None:
+    """Each file that the page links is there, as it is in the source. Other names are 404."""
+    files = {
+        "scene.schema.json": ROOT / "docs" / "scene.schema.json",
+        **{name: VECTORS / name for name in ("frames.json", "deltas.json")},
+    }
+    async with Person(site.url) as ada:
+        page = (await ada.get("/docs")).text
+        for name, path in files.items():
+            answer = await ada.get(f"/docs/{name}")
+            assert answer.headers["content-type"].partition(";")[0] == "application/json"
+            assert answer.content == path.read_bytes()
+            assert f'<a href="./docs/{name}">' in page
+        assert (await ada.get("/docs/keys.md")).status_code == 404

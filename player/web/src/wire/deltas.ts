@@ -1,5 +1,5 @@
 // Decodes delta frames; docs/protocol.md has the layout and every step, lobby/wire/delta_kernel.py the same program in
-// Python. Both decode tests/vectors/deltas.json. All numbers are exact: integers below 2^53, and floats with + - * /.
+// Python. Both decode lobby/wire/vectors/deltas.json. All numbers are exact: integers below 2^53, and floats with + - * /.
 // It must never import a mode or a renderer.
 
 import { BY_GAP, BY_NEIGHBOUR, BY_SIZE, BY_SIZES, BY_SPEED, BY_SUM, Coder, NUMBERS, SLOTS, outOfRange } from "./deltacoder";

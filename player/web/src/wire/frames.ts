@@ -1,4 +1,4 @@
-// Decodes the binary messages; lobby/wire/frames.py draws their layout. Both decode tests/vectors/frames.json. It must
+// Decodes the binary messages; lobby/wire/frames.py draws their layout. Both decode the vectors beside it. It must
 // never import a mode or a renderer.
 
 import { SCHEMA_HASH } from "./messages";
