@@ -44,9 +44,10 @@ __all__ = ["World"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
-    """One scene at one tick. version: number of rebuilds; frames and topology carry it. affine: all movable bodies are
-    affine, so that arrays can be sliced without a look at each body. still: the report of a tick in which nothing
-    moved. grips: every body has handles besides those that the scene names."""
+    """One scene at one tick. version: number of rebuilds, but for those that change only the gravity; frames and
+    topology carry it. affine: all movable bodies are affine, so that arrays can be sliced without a look at each body.
+    still: the report of a tick in which nothing moved. grips: every body has handles besides those that the scene
+    names."""
 
     model: Model
     state: State
@@ -181,12 +182,15 @@ class World:
 
     def rebuilt(self, scene: Scene) -> World:
         """The same world with the bodies of ``scene``. Bodies of the same id keep their state, new bodies take the
-        pose that the scene gives them, and all other bodies are removed. The mode checks that a new body has space."""
+        pose that the scene gives them, and all other bodies are removed. The mode checks that a new body has space.
+        The version stays if only the gravity differs: the topology is then the same."""
         model, first = compile_scene(scene, load_mesh=load_mesh, check=False, grips=self.grips)
         q, v, active = first.q.copy(), first.v.copy(), first.active.copy()
         kept = []
         moving = [body for body in scene.bodies if body.kind != "static"]
-        new = World._of(model, first, self.version + 1, self.grips)
+        before = self.model.scene
+        same = msgspec.structs.replace(scene, gravity=before.gravity) == before
+        new = World._of(model, first, self.version + (not same), self.grips)
         for number, body in enumerate(moving):
             rows = new._nodes(number)
             if body.id in self.model.body_ids:
@@ -202,8 +206,8 @@ class World:
         if len(first.q_past):
             state = with_past(state, model.tables, model.gravity, model.dt)
             for number, old in kept:
-                rows, before = new._nodes(number), self._nodes(old)
-                state.q_past[rows], state.v_past[rows] = self.state.q_past[before], self.state.v_past[before]
+                rows, past = new._nodes(number), self._nodes(old)
+                state.q_past[rows], state.v_past[rows] = self.state.q_past[past], self.state.v_past[past]
                 state.collided[number] = self.state.collided[old]
         return new._at(state)
 

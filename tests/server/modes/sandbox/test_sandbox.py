@@ -250,6 +250,19 @@ def test_gravity_and_reset() -> None:
     assert box.position(0)[1] == pytest.approx(0.17, abs=0.02)
 
 
+def test_a_change_of_gravity_keeps_the_topology() -> None:
+    """It is not sent again, and frames keep its version, also after a restore. A new body is a new topology."""
+    box = Box()
+    box.act(0, "gravity", strength=3.0)
+    assert (box.last.topology, decode_frame(box.last.frame).version) == (None, 0)
+    box.simulation = Simulation.restore(box.spec, box.simulation.checkpoint())
+    box.act(0, "gravity", strength=9.0)
+    assert (box.last.topology, decode_frame(box.last.frame).version) == (None, 0)
+    box.act(0, "spawn", body="halo", position=[0.0, 1.5, 0.0])
+    assert box.last.topology is not None
+    assert decode_topology(box.last.topology).version == decode_frame(box.last.frame).version == 1
+
+
 def test_mark_and_undo() -> None:
     """Undo restores the marked bodies and gravity bit for bit, keeps the members and frees all handles; a
     checkpoint contains the mark."""
