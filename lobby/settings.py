@@ -198,7 +198,7 @@ class Settings:
     frame_precision: str = setting("single", "precision of the numbers in a frame", among=("single", "half"))
     frame_error_mm: float = setting(
         0.1,
-        "greatest error of a place in a delta frame [mm]; of a rotation, 0.5 degrees per mm",
+        "greatest error of a place in a delta frame, along each axis [mm]; of a turn about each, 0.5 degrees per mm",
         low=0.001,
         high=10,
     )

@@ -4,9 +4,10 @@ A chain begins with a keyframe; each later frame of the chain needs all frames b
 
 lobby/wire/delta_layout.py has the layout.
 
-The greatest error of a coordinate is half a step of a place. Affine bodies are sent as rigid: a frame in which one is
-stretched by more than STRETCH cannot be encoded. Distances have eight levels an octave. The decoder needs the topology,
-so that a frame cannot make it use more memory than that. This module must never depend on a mode or a solver.
+The greatest error of a coordinate is half a step of a place, of a rotation half a step about each axis. Affine bodies
+are sent as rigid: a frame in which one is stretched by more than STRETCH cannot be encoded. Distances have eight levels
+an octave. The decoder needs the topology, so that a frame cannot make it use more memory than that. This module must
+never depend on a mode or a solver.
 """
 
 from __future__ import annotations
