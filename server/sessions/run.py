@@ -422,7 +422,7 @@ class Run:
         elif advance.events:
             await self._publication.publish(advance)
             if core.deadline_s is not None and core.deadline != before:
-                core.arm(time.monotonic() + core.deadline_s)  # the time that clients are told begins now
+                core.arm(time.monotonic() + core.deadline_s)  # the time that clients get begins now
 
     async def _save_checkpoint(self, tick: int) -> None:
         """Save the exact state to the archive and the store. Raises SolverFailed if its contact check fails."""
