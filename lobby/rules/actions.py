@@ -72,8 +72,10 @@ def check_action(spec: ActionSpec, kind: str, d: Mapping[str, Any]) -> dict[str,
     Raises Refused with the offending ``field`` and a code: ``unknown_kind``, ``unknown_field``,
     ``missing_field``, ``bad_type`` or ``out_of_range``.
     """
-    allowed = spec.kind(kind)
-    if allowed is None:
+    for allowed in spec.kinds:
+        if allowed.kind == kind:
+            break
+    else:
         names = ", ".join(option.kind for option in spec.kinds) or "nothing"
         raise Refused(f"{kind!r} is not possible now; possible: {names}", code="unknown_kind", field="kind")
     fields = allowed.fields
@@ -83,6 +85,12 @@ def check_action(spec: ActionSpec, kind: str, d: Mapping[str, Any]) -> dict[str,
     checked: dict[str, Any] = {}
     for name, field in fields.items():
         value = d.get(name, field.default)
+        low, high = field.low, field.high
+        # The most common case, without a call.
+        is_number = field.type == "number" and type(value) is float
+        if is_number and low is not None and high is not None and low <= value <= high:
+            checked[name] = value
+            continue
         if value is None:
             raise Refused(f"{kind} needs {name!r}", code="missing_field", field=name)
         check = _check_number if field.type == "number" else _check_value

@@ -351,16 +351,17 @@ class Audience:
         fan_out = self._fan_out
         for send in fan_out:
             send(framed)
+        in_lanes = len(self._lanes)
         self._telemetry.frames(
             sent=len(fan_out),
-            skipped=len(self.viewers) - len(fan_out) - len(self._lanes) - len(self.channels or ()),
+            skipped=len(self.viewers) - len(fan_out) - in_lanes - len(self.channels or ()),
             size=len(frame),
         )
-        for sink in list(self.sinks):
+        for sink in tuple(self.sinks):
             sink.send_frame(frame, deltas)
         if self.channels:
             self.channels.show(frame, framed, [lossy for _, _, lossy in deltas], now)
-        if self._lanes:
+        if in_lanes:
             self._show_lanes(framed, deltas, now)
 
     def _show_lanes(self, framed: bytes, deltas: Sequence[Deltas], now: float) -> None:

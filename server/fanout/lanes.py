@@ -106,7 +106,8 @@ class Lanes:
         self._late_at: dict[LaneViewer, float] = {}
 
     def __len__(self) -> int:
-        return len(self.fast) + len(self.slow)
+        fast, slow = self.fast, self.slow
+        return len(fast.ready) + len(fast.waiting) + len(slow.ready) + len(slow.waiting)
 
     def add(self, viewer: LaneViewer) -> None:
         """Give a viewer the lane that it has, or its first one."""

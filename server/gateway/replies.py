@@ -48,15 +48,13 @@ class Replies:
             self._lost.discard(command)
         elif command > self.before:
             raise Conflict(f"command {command} is not newer than {self.last_id}", code="stale_id", field="id")
-        self._keep(command)
+        self.add(command)
         return True
 
     def add(self, command: int) -> None:
-        """Register a command with an id above ``last_id``."""
-        self.last_id = command
-        self._keep(command)
-
-    def _keep(self, command: int) -> None:
+        """Register a command that is new, or was lost."""
+        if command > self.last_id:
+            self.last_id = command
         replies = self._replies
         replies[command] = None
         if len(replies) > REMEMBERED:

@@ -297,7 +297,13 @@ class Socket(ServerConnection):
 
     def data_received(self, data: bytes) -> None:
         if self._inbound is None:
-            self._receive(data)
+            length = len(data) - HEAD
+            whole = self._split and not self._rest and not self._refused
+            if whole and 0 < length == data[1] - MASKED < EXTENDED:  # one small frame, as inputs are
+                self._heard = self.loop.time()
+                self._take(data)
+            else:
+                self._receive(data)
             return
         self._inbound.add(len(data), partial(self._arrive, data))
         if self._inbound.size > INBOUND_BYTES and not self._held:
@@ -328,9 +334,6 @@ class Socket(ServerConnection):
         if self._rest:
             data, self._rest = self._rest + data, b""
         at, end = 0, len(data)
-        if end > HEAD and end - HEAD == data[1] - MASKED < EXTENDED:  # one small frame, as inputs are
-            self._take(data)
-            return
         while at < end:
             size = frame_size(data, at, end)
             if size > self._largest:

@@ -160,8 +160,11 @@ class Admissions:
         """Record the outcome of an input that is journaled or superseded: the answer if it is sent again."""
         self.acknowledged[seat, command] = outcome
         if len(self.acknowledged) > REMEMBERED:
-            for key in list(self.acknowledged)[: REMEMBERED // 2]:
-                del self.acknowledged[key]
+            self._forget_old()
+
+    def _forget_old(self) -> None:
+        for key in list(self.acknowledged)[: REMEMBERED // 2]:
+            del self.acknowledged[key]
 
     def journaled(self, given: Input, tick: int, superseded: tuple[int, ...] = ()) -> None:
         """Acknowledge an input that has just been written to the journal, and the inputs that it superseded."""
@@ -180,7 +183,9 @@ class Admissions:
         seat, command = given.seat, given.id
         for older in superseded:
             self.remember(seat, older, Superseded(tick))
-        self.remember(seat, command, tick)
+        self.acknowledged[seat, command] = tick
+        if len(self.acknowledged) > REMEMBERED:
+            self._forget_old()
         if command > self._used.get(seat, 0):
             self._used[seat] = command
         newest = self._newest.get((seat, given.kind))

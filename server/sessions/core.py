@@ -109,7 +109,11 @@ class SessionCore:
 
     def kind(self, name: str) -> ActionKind | None:
         """The kind of action of that name, if it is possible now."""
-        return None if self.actions is None else self.actions.kind(name)
+        if self.actions is not None:
+            for kind in self.actions.kinds:
+                if kind.kind == name:
+                    return kind
+        return None
 
     def added_cost(self, seat: int, kind: ActionKind) -> float:
         """Solver time that an input would add [ms]: 0 if it would supersede another one."""
