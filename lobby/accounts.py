@@ -160,7 +160,8 @@ class Accounts:
             raise AuthError("this guest has expired")
         await self._check_ban(banned)
         if guest == "1":
-            renewed = [key] if "#" in name else [key, keys.guest_name(name_key(name))]
+            renewed = [key, keys.matches(player)]
+            renewed += [] if "#" in name else [keys.guest_name(name_key(name))]
             await self._store.batch([("EXPIRE", one, self._ttl_s) for one in renewed])
             return PlayerInfo(player, name, kind, session or "", True)
         reserved = self._reserved.get(name_key(name))
@@ -348,7 +349,7 @@ class Accounts:
                 "claim_name",
                 [
                     keys.players_by_name, keys.player(player), keys.login(secret_hash(token)),
-                    keys.guest_name(name_key(name)), keys.guest_name(name_key(before)),
+                    keys.guest_name(name_key(name)), keys.guest_name(name_key(before)), keys.matches(player),
                 ],
                 [name_key(name), player, name, kind, skill, hashed, self._ttl_s, int(upgrade)],
             )  # fmt: skip

@@ -12,6 +12,7 @@ import secrets
 
 __all__ = [
     "format_ticket",
+    "is_player_id",
     "is_session_token",
     "new_player_id",
     "new_secret",
@@ -23,6 +24,7 @@ __all__ = [
 
 ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # no 0 o 1 l i u
 TOKEN = re.compile(rf"^[{ALPHABET}]{{8}}$")
+PLAYER = re.compile(rf"^p[{ALPHABET}]{{11}}$")
 
 
 def _draw(length: int) -> str:
@@ -42,6 +44,11 @@ def is_session_token(text: str) -> bool:
 def new_player_id() -> str:
     """One of 30^11 ids."""
     return "p" + _draw(11)
+
+
+def is_player_id(text: str) -> bool:
+    """Whether a text has the form of a player id."""
+    return PLAYER.match(text) is not None
 
 
 def new_server_id() -> str:

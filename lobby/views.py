@@ -26,7 +26,7 @@ from tussle.lobby.wire.messages import (
     SessionView,
 )
 
-__all__ = ["Views"]
+__all__ = ["Views", "observer_name"]
 
 EVENTS_AT_ONCE = 1000
 SESSIONS_SCANNED = 500
@@ -44,6 +44,9 @@ READ_TRIES = 8
 
 OBSERVERS_NAMED = 12
 """Limit of the observers whose names a view has. All are counted."""
+
+BOT_SUFFIX = "\tbot"
+"""Follows the name of a bot in the list of observers; no name has a tab."""
 
 _FIELDS = (
     "status", "mode", "size", "host", "opened_at", "started_at", "ended_at", "epoch", "v", "tick", "round", "turn",
@@ -324,12 +327,19 @@ def _held(held: str | None, until: int, seats: Mapping[str, str]) -> tuple[HeldS
     )
 
 
+def observer_name(name: str, kind: str) -> str:
+    """The name of an observer as the list in the store has it."""
+    return name + BOT_SUFFIX if kind == "bot" else name
+
+
 def _ask_observers(key: str) -> list[tuple[str | int, ...]]:
     return [("ZCARD", key), ("ZRANGE", key, 0, OBSERVERS_NAMED - 1)]
 
 
 def _observers(count: int, members: Sequence[str]) -> ObserversData:
-    return ObserversData(count, tuple(sorted(member.partition(" ")[2] for member in members)))
+    named = sorted(member.partition(" ")[2] for member in members)
+    bots = [name.removesuffix(BOT_SUFFIX) for name in named if name.endswith(BOT_SUFFIX)]
+    return ObserversData(count, tuple(name.removesuffix(BOT_SUFFIX) for name in named), tuple(bots))
 
 
 def _in_order(seats: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -14,6 +14,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from tussle.lobby.errors import NotFound, StoreError
 from tussle.lobby.ids import new_secret
 from tussle.lobby.lifecycle import ENDED, LifecycleEvent, ReplayRoomEvent
@@ -21,9 +23,11 @@ from tussle.lobby.logs import get_logger, short
 from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.rules.scene_edits import WORLD
 from tussle.lobby.settings import Settings
+from tussle.lobby.standings import MATCHES_KEPT
 from tussle.lobby.store.consumer_group import ConsumerGroup, Entry
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import Wakeups
+from tussle.lobby.wire.http_answers import PastMatch
 from tussle.worker.awards import Award, Rating, award_places, pairs_of, read_ending
 from tussle.worker.stopping import wait_for_stop
 
@@ -152,8 +156,8 @@ class Cleanup:
     async def _award(self, session: str) -> None:
         keys = self._keys
         for _ in range(TRIES):
-            mode, result, awarded, parent, ended_at = await self._store.call(
-                "HMGET", keys.session(session), "mode", "result", "awarded", "parent", "ended_at"
+            mode, result, awarded, parent, ended_at, private = await self._store.call(
+                "HMGET", keys.session(session), "mode", "result", "awarded", "parent", "ended_at", "private"
             )
             if not result or awarded or parent:  # who forks a session may choose a state that is won
                 return
@@ -170,17 +174,24 @@ class Cleanup:
             stored = await self._store.batch(
                 [
                     *(("HMGET", keys.player(player), f"mu.{mode}", f"sigma.{mode}") for player in players),
+                    *(("HGET", keys.session_player(session, player), "body") for player in players),
                     *(("HGET", meetings, " ".join(pair)) for pair in pairs),
                 ]
             )
-            read, counts = stored[: len(players)], [int(count or 0) for count in stored[len(players) :]]
+            here = len(players)
+            read, bodies = stored[:here], stored[here : 2 * here]
+            counts = [int(count or 0) for count in stored[2 * here :]]
             ratings = [Rating(float(mu), float(sigma)) if mu else Rating() for mu, sigma in read]
-            args: list[Any] = [mode, 2 * DAY_MS, len(pairs)]
+            args: list[Any] = [mode, 2 * DAY_MS, MATCHES_KEPT - 1, len(pairs)]
             for pair, count in zip(pairs, counts, strict=True):
                 args += (" ".join(pair), count)
             awards = award_places(ending, ratings, dict(zip(pairs, counts, strict=True)))
-            for award, (mu, sigma) in zip(awards, read, strict=True):
-                args += _award_args(award, mu, sigma)
+            for award, place, body, (mu, sigma) in zip(awards, ending.places, bodies, read, strict=True):
+                match = PastMatch(
+                    "" if private == "1" else session, mode, int(ended_at or 0), place.place, here, body or "",
+                    award.rating.value if award.rating else None,
+                )  # fmt: skip
+                args += (*_award_args(award, mu, sigma), msgspec.json.encode(match).decode())
             reply = await self._store.run(
                 "award",
                 [
@@ -188,6 +199,7 @@ class Cleanup:
                     keys.leaderboard(mode),
                     meetings,
                     *(keys.player(player) for player in players),
+                    *(keys.matches(player) for player in players),
                 ],
                 args,
             )
@@ -249,7 +261,7 @@ class Cleanup:
 
 
 def _award_args(award: Award, mu: str | None, sigma: str | None) -> list[Any]:
-    """The eight arguments of award.lua for one player."""
+    """The arguments of award.lua for one player, without its match."""
     rating = award.rating
     new = ("", "", "") if rating is None else (repr(rating.mu), repr(rating.sigma), rating.value)
     return [award.player, mu or "", sigma or "", *new, award.xp, int(award.won)]

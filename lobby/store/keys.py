@@ -31,6 +31,10 @@ class Keys:
         mu.<mode> sigma.<mode> rating.<mode> played.<mode>"""
         return self._key(f"player:{player}")
 
+    def matches(self, player: str) -> str:
+        """list: JSON of each ended session of a player, the newest first; lives as long as the player"""
+        return self._key(f"player:{player}:matches")
+
     @property
     def players_by_name(self) -> str:
         """hash: name_key of a name (lobby/names.py) -> player id"""
@@ -241,7 +245,8 @@ class Keys:
         return self._key(f"session:{token}:telemetry")
 
     def observers(self, token: str) -> str:
-        """zset + PX: "player name" of each observer -> time when the entry expires [ms]"""
+        """zset + PX: "player name" of each observer, with a tab and "bot" after a bot's -> time when the entry expires
+        [ms]"""
         return self._key(f"session:{token}:observers")
 
     def wake(self, token: str) -> str:

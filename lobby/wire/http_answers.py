@@ -19,6 +19,9 @@ __all__ = [
     "Login",
     "Me",
     "MeshView",
+    "ModeStanding",
+    "PastMatch",
+    "PlayerProfile",
     "SceneDocument",
     "SceneEntry",
     "SceneListing",
@@ -95,6 +98,44 @@ class Me(msgspec.Struct, frozen=True):
     rating: dict[str, float] = {}
     played: int = 0
     won: int = 0
+
+
+class ModeStanding(msgspec.Struct, frozen=True):
+    """A player in one mode. ``value``: the rating [points]; ``provisional``: it is still uncertain. ``place``: on the
+    leaderboard, 1 is best; None if the player is not on it."""
+
+    mode: str
+    value: float
+    provisional: bool
+    played: int
+    place: int | None = None
+
+
+class PastMatch(msgspec.Struct, frozen=True):
+    """An ended session of a player. ``session``: '' if it was private. ``at``: its end [ms]. ``place``: 1 is best,
+    ``of`` so many players. ``rating``: in its mode afterwards [points]; None if the session was not rated."""
+
+    session: str
+    mode: str
+    at: int
+    place: int
+    of: int
+    body: str = ""
+    rating: int | None = None
+
+
+class PlayerProfile(msgspec.Struct, frozen=True):
+    """A player as anybody may see it. ``standings``: by mode. ``matches``: the newest first, a bounded number; a forked
+    session is not among them."""
+
+    player: str
+    name: str
+    kind: Literal["person", "bot"]
+    xp: int
+    played: int
+    won: int
+    standings: tuple[ModeStanding, ...] = ()
+    matches: tuple[PastMatch, ...] = ()
 
 
 class SceneEntry(msgspec.Struct, frozen=True):

@@ -98,10 +98,11 @@ class RatingChange(MessagePart, frozen=True):
 
 
 class ObserversData(MessagePart, frozen=True):
-    """The observers of a session: their number, and the names of the first ones."""
+    """The observers of a session: their number, the names of the first ones, and which of these are bots."""
 
     count: int = 0
     names: tuple[str, ...] = ()
+    bots: tuple[str, ...] = ()
 
 
 class SessionView(MessagePart, frozen=True):
@@ -150,7 +151,8 @@ class WelcomeData(MessagePart, frozen=True):
     """``role`` is player or observer; ``resume`` is the token for the next connection; it changes at every welcome;
     ``servers`` are addresses to reconnect to when this server does not answer. ``codec``: the one of the offered codecs
     that the server uses; absent if it knows none of them. ``webrtc``: absent if the client has not asked for this
-    transport in its hello, or the server does not offer it. ``network``: the bad network of this connection, if any."""
+    transport in its hello, or the server does not offer it. ``network``: the bad network of this connection, if any.
+    ``seat_kept_s``: how long a waiting lobby keeps the seat of a lost connection [s]."""
 
     session: str
     player: str
@@ -171,6 +173,7 @@ class WelcomeData(MessagePart, frozen=True):
     codec: str | msgspec.UnsetType = msgspec.UNSET
     webrtc: WebRtcData | msgspec.UnsetType = msgspec.UNSET
     network: str | msgspec.UnsetType = msgspec.UNSET
+    seat_kept_s: float = 15.0
 
 
 class Welcome(Message, frozen=True, tag="welcome"):

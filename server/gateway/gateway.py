@@ -45,7 +45,7 @@ from tussle.lobby.seating import Seating
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.call_lanes import known_as
-from tussle.lobby.views import Views
+from tussle.lobby.views import Views, observer_name
 from tussle.lobby.wire.client_messages import ClientMessage, Hello, HelloData
 from tussle.lobby.wire.delta_layout import CODEC
 from tussle.lobby.wire.frames import schema_hash
@@ -322,7 +322,7 @@ class Gateway:
                 if not entered:
                     await self._close(socket, CloseCode.RATE_LIMITED, "too many sockets of this player")
                 elif who.seat is None:
-                    with self._observers.watching(who.session, who.player, who.name):
+                    with self._observers.watching(who.session, who.player, observer_name(who.name, who.kind)):
                         await self._listen(sender, audience)
                 else:
                     await self._listen(sender, audience)
@@ -416,6 +416,7 @@ class Gateway:
                     codec=CODEC if sender.deltas else msgspec.UNSET,
                     webrtc=self._channels.welcome(who.player, hello.transports),
                     network=sender.network or msgspec.UNSET,
+                    seat_kept_s=self._settings.reconnect_grace_s,
                 )
             )
         )

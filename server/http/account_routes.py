@@ -9,8 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tussle.lobby.accounts import PlayerInfo, canonical_name
-from tussle.lobby.errors import RateLimited
+from tussle.lobby.errors import NotFound, RateLimited
+from tussle.lobby.ids import is_player_id
 from tussle.lobby.roles import Operation
+from tussle.lobby.standings import MATCHES_KEPT
 from tussle.lobby.text import Label
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
@@ -61,6 +63,10 @@ class AccountRoutes:
                 path="/api/leaderboard/{mode}", operation=Operation.LIST, public=self.show_leaderboard,
                 summary="Standings of a mode", errors=(404, 422),
             ),
+            Endpoint(
+                path="/api/players/{player}", operation=Operation.LIST, public=self.show_player,
+                summary=f"A player's standings and newest matches, at most {MATCHES_KEPT}", errors=(404,),
+            ),
         ]  # fmt: skip
 
     async def login(self, request: Request) -> Response:
@@ -109,3 +115,11 @@ class AccountRoutes:
         mode = get_mode(request.path_params["mode"]).name
         rows = await self._backend.standings.leaderboard(mode)
         return self._bodies.respond(request, {"mode": mode, "rows": rows})
+
+    async def show_player(self, request: Request) -> Response:
+        """The profile of any player. It is read by two batches of the store, and has at most MATCHES_KEPT matches: it
+        costs what every list costs."""
+        player = request.path_params["player"]
+        if not is_player_id(player):
+            raise NotFound("no such player", field="player")
+        return json_response(await self._backend.standings.public_profile(player))

@@ -49,14 +49,17 @@ async def test_a_guest_has_a_name_that_cannot_be_registered(world: World) -> Non
 
 
 async def test_a_guest_takes_a_name(world: World) -> None:
-    """A guest that claims a name stays the same player, keeps its experience and does not expire any more."""
+    """A guest that claims a name stays the same player, keeps its experience and matches and does not expire any
+    more."""
     guest = await world.accounts.login("ada", kind="bot", skill="fair")
-    key = world.store.keys.player(guest.player)
+    key, matches = world.store.keys.player(guest.player), world.store.keys.matches(guest.player)
     await world.store.call("HSET", key, "xp", "70")
+    await world.store.call("RPUSH", matches, "{}")
+    await world.store.call("EXPIRE", matches, 100)
     assert 0 < await world.store.call("TTL", key) <= world.settings.login_ttl_s
     ada = await world.accounts.login("Ada", "engine-1843", bearer=guest.token)
     assert (ada.player, ada.name, ada.guest) == (guest.player, "Ada", False)
-    assert await world.store.call("TTL", key) == -1
+    assert await world.store.call("TTL", key) == await world.store.call("TTL", matches) == -1
     stored = await world.hash(key)
     assert (stored["xp"], stored["kind"], stored["skill"], stored["guest"]) == ("70", "bot", "fair", "0")
     assert (await world.accounts.authenticate(guest.token)).name == "Ada"
@@ -83,9 +86,12 @@ async def test_a_token_is_stored_as_a_hash_and_renewed_by_use(world: World) -> N
         info = await world.accounts.authenticate(one.token)
         assert (info.player, info.name, info.kind, info.session) == (one.player, one.name, "person", "")
         assert await world.store.call("TTL", key) > 5
-    await world.store.call("EXPIRE", world.store.keys.player(guest.player), 5)
+    mine = [world.store.keys.player(guest.player), world.store.keys.matches(guest.player)]
+    await world.store.call("RPUSH", mine[1], "{}")
+    for key in mine:
+        await world.store.call("EXPIRE", key, 5)
     await world.accounts.authenticate(guest.token)
-    assert await world.store.call("TTL", world.store.keys.player(guest.player)) > 5
+    assert [await world.store.call("TTL", key) > 5 for key in mine] == [True, True]
     for key in await world.keys():
         assert login.token not in key
     stored = await world.hash(world.store.keys.player(login.player))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import World, until
 from tussle.lobby.errors import AuthError, CloseCode, Conflict, NotFound
-from tussle.lobby.views import OBSERVERS_NAMED
+from tussle.lobby.views import OBSERVERS_NAMED, observer_name
 from tussle.lobby.wire.messages import ObserversData
 
 LONG_MS = 60_000
@@ -167,6 +167,14 @@ async def test_the_list_is_kept_by_several_servers(world: World) -> None:
     assert (await world.views.view(session)).observers == expected
     (listed,) = await world.views.sessions(limit=10)
     assert listed.observers == expected
+
+
+async def test_bots_among_the_observers_are_marked(world: World) -> None:
+    """Their names are among the names, without the mark of the list in the store."""
+    session = await lobby(world)
+    entries = [f"p1 {observer_name('Lena', 'person')}", f"p2 {observer_name('Otto', 'bot')}"]
+    await world.connections.keep_observers(session, entries, [], life_ms=LONG_MS)
+    assert await world.views.observers(session) == ObserversData(2, ("Lena", "Otto"), ("Otto",))
 
 
 async def test_observers_that_are_not_renewed_expire(world: World) -> None:

@@ -10,11 +10,13 @@ import sys
 from collections import Counter
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from tests.conftest import World, until
 from tests.support.paths import ROOT
 from tussle.lobby.errors import StoreError
+from tussle.lobby.standings import MATCHES_KEPT, Standings
 from tussle.lobby.store.store import Store
 from tussle.worker.cleanup import GROUP, Cleanup
 
@@ -205,6 +207,41 @@ async def test_an_award_does_not_recreate_an_expired_guest(world: World) -> None
     await cleanup(world).handle(session)
     assert not await world.store.call("EXISTS", world.store.keys.player(players[1]))
     assert await world.store.call("ZRANGE", world.store.keys.leaderboard("duel"), 0, -1) == [players[0]]
+
+
+async def test_a_player_keeps_its_newest_matches(world: World) -> None:
+    """Each ended session once, with place, body and rating; the oldest go. A private one has no token."""
+    keys, standings = world.store.keys, Standings(world.store)
+    session, players = await world.ended()
+    await world.store.call("HSET", keys.session_player(session, players[0]), "body", "quern")
+    for _ in range(2):
+        await cleanup(world).handle(session)
+    winner, loser = [await standings.public_profile(player) for player in players]
+    [won], [lost] = winner.matches, loser.matches
+    assert (won.session, won.mode, won.place, won.of, won.body) == (session, "duel", 1, 2, "quern")
+    assert won.at == int((await world.hash(keys.session(session)))["ended_at"])
+    assert won.rating == winner.standings[0].value > 1000 > loser.standings[0].value == lost.rating
+    assert (winner.standings[0].place, loser.standings[0].place) == (1, 2)
+    assert winner.standings[0].provisional
+    again, others = await world.ended()
+    await world.store.call("HSET", keys.session(again), "private", "1")
+    old = [json.dumps({**msgspec.to_builtins(won), "at": at}) for at in range(MATCHES_KEPT)]
+    await world.store.call("RPUSH", keys.matches(others[0]), *old)
+    await cleanup(world).handle(again)
+    kept = (await standings.public_profile(others[0])).matches
+    assert len(kept) == await world.store.call("LLEN", keys.matches(others[0])) == MATCHES_KEPT
+    assert [match.session for match in kept] == ["", *[session] * (MATCHES_KEPT - 1)]
+
+
+async def test_the_matches_of_a_guest_expire_with_it(world: World) -> None:
+    """Also after it has been seen again; those of a registered player stay."""
+    keys = world.store.keys
+    session, players = await world.ended()
+    await world.store.call("PEXPIRE", keys.player(players[0]), 60_000)
+    await world.store.call("PERSIST", keys.player(players[1]))
+    await cleanup(world).handle(session)
+    assert 0 < await world.store.call("PTTL", keys.matches(players[0])) <= 60_000
+    assert await world.store.call("PTTL", keys.matches(players[1])) == -1
 
 
 async def test_a_rating_that_changed_meanwhile_is_read_again(world: World) -> None:

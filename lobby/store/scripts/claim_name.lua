@@ -1,7 +1,8 @@
 --@include clock
 -- Registers a name for a new player, or for a guest that becomes a registered player, and logs the player in.
 --
--- KEYS 1 players by name, 2 player, 3 login, 4 guest name that equals the name, 5 guest name before
+-- KEYS 1 players by name, 2 player, 3 login, 4 guest name that equals the name, 5 guest name before,
+--      6 matches of the player
 -- ARGV 1 normalised name, which is unique, 2 player, 3 shown name, 4 kind, 5 skill, 6 hash of the secret,
 --      7 lifetime of the login [s], 8 1 for an existing guest, 0 for a new player
 -- Returns {OK} | ERR name_taken, not_guest, token_taken
@@ -19,6 +20,7 @@ if ARGV[8] == '1' then
     end
     redis.call('HSET', player_key, 'name', ARGV[3], 'secret_hash', ARGV[6], 'guest', '0')
     redis.call('PERSIST', player_key)
+    redis.call('PERSIST', KEYS[6])
     if redis.call('GET', KEYS[5]) == ARGV[2] then
         redis.call('DEL', KEYS[5])
     end

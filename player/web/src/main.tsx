@@ -8,9 +8,12 @@ import "./style/admin.css";
 import "./style/replay.css";
 import "./style/editor.css";
 import { render } from "preact";
+import { route } from "./app/route";
+import type { Route } from "./app/route";
 import { applySettings } from "./app/settings";
-import { client, route, seated, start, startPage } from "./app/store";
+import { aside, client, seated, showSeat, start, startPage } from "./app/store";
 import { Lobby } from "./screens/lobby";
+import { Profile } from "./screens/profile";
 import { ReplayScreen } from "./screens/replay";
 import { Session } from "./screens/session";
 import { Arrival } from "./ui/arrival";
@@ -18,17 +21,32 @@ import { pathOf } from "./wire/place";
 
 function App() {
   const at = route.value;
+  // Back from a session that was watched leads to the seat, whose connection was kept.
+  if (at.screen === "session" && aside.value?.token === at.token) showSeat();
   // Back in the browser leaves the seat's screen, not the seat: its connection stays, so that a waiting room keeps it.
-  if (at.screen === "lobby" && client.value && client.value.token !== seated.value) {
+  if ((at.screen === "lobby" || at.screen === "player") && client.value && client.value.token !== seated.value) {
     client.value.dispose();
     client.value = null;
   }
   return (
     <>
-      {at.screen === "replay" ? <ReplayScreen token={at.token} key={at.token} /> : at.screen === "lobby" ? <Lobby /> : <Session token={at.token} key={at.token} />}
+      <Screen at={at} />
       <Arrival />
     </>
   );
+}
+
+function Screen({ at }: { at: Route }) {
+  switch (at.screen) {
+    case "lobby":
+      return <Lobby />;
+    case "session":
+      return <Session token={at.token} key={at.token} />;
+    case "replay":
+      return <ReplayScreen token={at.token} key={at.token} />;
+    case "player":
+      return <Profile player={at.token} key={at.token} />;
+  }
 }
 
 const page = document.getElementById("app")!;

@@ -3,7 +3,7 @@ import { boardRows } from "../src/screens/board";
 import { SHAPES, markSvg } from "../src/stage/marks";
 import { OBSERVER_MARK, PLAYER_COLOURS, markOfPlayer, markOfSeat } from "../src/stage/palette";
 
-const rows = Array.from({ length: 12 }, (_, i) => ({ player: `p${i + 1}`, name: `Name ${i + 1}`, value: 1500 - i, provisional: false, played: 3 }));
+const rows = Array.from({ length: 12 }, (_, i) => ({ player: `p${i + 1}`, name: `Name ${i + 1}`, value: 1500 - i, provisional: false, played: 3, kind: "person" }));
 const places = (player: string | null) => boardRows(rows, player).map((one) => [one.place, one.mine]);
 
 it("the board has eight rows and the own one, with its place, wherever it is", () => {

@@ -25,7 +25,7 @@ describe("readRows", () => {
   it("gives a row the fields that it leaves out", () => {
     const known = new Map<string, SessionView>();
     readRows(known, { whole: true, rows: [row("a")], gone: [] });
-    expect(known.get("a")).toMatchObject({ ended_at: 0, turn_seat: null, observers: { count: 0, names: [] }, seats: [{ ready: false, out: false, fills: false }] });
+    expect(known.get("a")).toMatchObject({ ended_at: 0, turn_seat: null, observers: { count: 0, names: [], bots: [] }, seats: [{ ready: false, out: false, fills: false }] });
   });
 });
 

@@ -113,7 +113,7 @@ describe("the reducer", () => {
       session: "k7qm2xpv", status: "running", mode: "duel", size: 2, host: "pa", opened_at: 1, started_at: 2, ended_at: 0, epoch: 1, v: 40,
       tick: 500, round: 3, turn: 4, turn_seat: 0, turn_ends_at: 9000, brief: { ...brief, seat: 0 }, result: null, reason: "", ws_url: "", closes_at: 0, params: {},
       seats: state.seats.map((seat) => ({ seat: seat.seat, player: seat.player, name: seat.name, kind: seat.kind, body: seat.body, ready: true, connected: true, health: 12, score: 3, out: false, fills: false })),
-      observers: { count: 1, names: ["lena"] }, min_distance: null, parent: null, parent_tick: null, exact: true, series: null, held: [], rematch: null, ratings: [],
+      observers: { count: 1, names: ["lena"], bots: [] }, min_distance: null, parent: null, parent_tick: null, exact: true, series: null, held: [], rematch: null, ratings: [],
     } as SessionView;
     const after = withView(state, view);
     expect([after.round, after.turnSeat, after.phase, after.v]).toEqual([3, 0, "acting", 40]);

@@ -24,9 +24,9 @@ PARTS = sorted(path.stem for path in (FOLDER / "parts").glob("*.lua"))
 
 ALLOWED = {
     "DEL", "EXISTS", "EXPIRE", "GET", "GETDEL", "HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HLEN",
-    "HMGET", "HSET", "HSETNX", "LLEN", "LRANGE", "PERSIST", "PEXPIRE", "PEXPIREAT", "PTTL", "PUBLISH", "RPUSH", "SADD",
-    "SCARD", "SET", "SISMEMBER", "SMEMBERS", "SREM", "TIME", "XACK", "XADD", "XDEL", "XGROUP", "XINFO", "XLEN",
-    "XRANGE", "XREVRANGE", "XTRIM", "ZADD", "ZCARD", "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE", "ZREM", "ZSCORE",
+    "HMGET", "HSET", "HSETNX", "LLEN", "LPUSH", "LRANGE", "LTRIM", "PERSIST", "PEXPIRE", "PEXPIREAT", "PTTL", "PUBLISH",
+    "RPUSH", "SADD", "SCARD", "SET", "SISMEMBER", "SMEMBERS", "SREM", "TIME", "XACK", "XADD", "XDEL", "XGROUP", "XINFO",
+    "XLEN", "XRANGE", "XREVRANGE", "XTRIM", "ZADD", "ZCARD", "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE", "ZREM", "ZSCORE",
 }  # fmt: skip
 """What scripts may call: each is the same in Redis 7.0, Valkey and Dragonfly. Add one only after reading all three."""
 

@@ -104,6 +104,28 @@ def test_what_one_does_alone(mira: Person, mode: str) -> None:
     leave(mira)
 
 
+@pytest.mark.parametrize("width", [1280, 900, 390])
+def test_the_page_of_a_player(mira: Person, width: int) -> None:
+    """Of a bot with matches, on three widths."""
+    mira.go()
+    rows = mira.evaluate("fetch('/api/leaderboard/duel').then((answer) => answer.json())")["rows"]
+    mira.page.set_viewport_size({"width": width, "height": 800})
+    mira.go(f"/#/p/{rows[0]['player']}")
+    mira.page.wait_for_selector("[data-test=rating-curve]")
+    mira.page.wait_for_selector("[data-test=recordings] [data-session]")
+    check(mira, f"player-{width}")
+    assert mira.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    mira.page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_a_player_that_nobody_knows(mira: Person) -> None:
+    """The page of a player that does not exist."""
+    mira.go("/#/p/p22222222222")
+    mira.page.wait_for_selector("[data-test=no-profile] >> text=No such player")
+    check(mira, "no-player")
+    mira.wrong.clear()  # the browser itself notes every answer that is an error
+
+
 def test_a_code_that_leads_nowhere(mira: Person) -> None:
     """The door of a session that does not exist."""
     mira.go("/#/s/zzzzzzzz")

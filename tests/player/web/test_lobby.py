@@ -118,20 +118,30 @@ def test_the_list_shows_who_waits_and_is_searched(person: Any) -> None:
 
 
 def test_the_leaderboard_is_of_the_mode_and_names_those_who_played(person: Any) -> None:
-    """Bots have played duels to the end: they are on the board of duels. A name leads to the sessions of that player,
-    to watch again."""
+    """Bots have played duels to the end: they are on the board of duels, marked as bots. A name leads to the page of
+    that player: rating, matches, and recordings to watch again. Back leads to the lobby."""
     mira = person("Mira")
     mira.go()
     mira.page.wait_for_selector("[aria-label=Leaderboard] li", timeout=120_000)
     rows = mira.page.locator("[aria-label=Leaderboard] li").all_inner_texts()
     assert all(re.search(r"\d", row) for row in rows)
     assert mira.page.is_visible("[aria-label=Leaderboard] >> text=few sessions so far")
-    name = mira.page.locator("[aria-label=Leaderboard] li .name").first
-    who = name.inner_text().split(" (you)")[0]
+    names = "[...document.querySelectorAll('[aria-label=Leaderboard] .name')]"
+    mira.until(f"{names}.some((one) => /bot$/.test(one.innerText))")
+    name = mira.page.locator("[aria-label=Leaderboard] li .name a").first
+    who = name.inner_text()
     name.click()
-    listed = "[data-test=sessions] [data-session]"
+    mira.page.wait_for_selector(f"[data-test=profile] h1 >> text={who}")
+    assert mira.evaluate("document.activeElement.tagName") == "H1"
+    assert mira.page.locator("[data-test=matches] li").count() > 0
+    mira.page.wait_for_selector("[data-test=rating-curve] .curve")
+    mira.page.wait_for_selector("[data-test=favourite]")
+    listed = "[data-test=recordings] [data-session]"
     mira.page.wait_for_selector(f"{listed} >> text={who}")
     mira.until(f"[...document.querySelectorAll('{listed}')].every((row) => row.innerText.includes('{who}'))")
+    mira.page.go_back()
+    mira.page.wait_for_selector("[aria-label=Leaderboard]")
+    mira.page.go_forward()
     mira.page.locator(f"{listed} [data-test=watch-again]").first.click()
     mira.until("Boolean(window.__replay && window.__replay.drawn())")
 

@@ -38,6 +38,13 @@ def ended(url: str, token: str) -> bool:
         return error.code == 404
 
 
+def connection(url: str, token: str) -> int | None:
+    """The v of a lobby whose only seat is connected: each break of a connection is an event. None if it is not."""
+    with urllib.request.urlopen(f"{url}/api/sessions/{token}") as answer:
+        view = json.load(answer)
+    return int(view["v"]) if view["seats"][0]["connected"] else None
+
+
 def wait_in_a_lobby(person: Any) -> str:
     """Open a lobby by code only; its token."""
     person.page.check("text=New lobbies by code only")
@@ -82,6 +89,33 @@ def test_a_seat_is_one_press_away_on_every_screen(person: Any) -> None:
     mira.page.reload()
     mira.page.wait_for_selector("[data-test=door]")
     assert mira.page.locator("[data-test=seated]").count() == 0
+
+
+def test_a_seat_stays_connected_while_another_session_is_watched(person: Any) -> None:
+    """The server sees no break, and one press leads back to the same connection. Back in the browser does too."""
+    mira, kei = person("Mira", **PHONE), person("Kei")
+    kei.go()
+    kei.page.wait_for_selector("[data-session]")
+    other = wait_in_a_lobby(kei)
+    mira.go()
+    mira.page.wait_for_selector("[data-session]")
+    token = wait_in_a_lobby(mira)
+    before = connection(mira.url, token)
+    assert before is not None
+    for way in ("return", "back"):
+        mira.go(f"/#/s/{other}")
+        mira.page.click("[data-test=door] >> text=Watch")
+        arrived(mira, "text=You are watching.")
+        mira.page.wait_for_selector("[data-test=seated] >> text=Your seat in the waiting room is kept")
+        assert serious(mira.page) == []
+        if way == "return":
+            mira.page.click("[data-test=return]")
+        else:
+            mira.page.go_back()
+        arrived(mira, "[data-test=ready]")
+        assert connection(mira.url, token) == before
+    mira.page.click("[data-test=leave]")
+    kei.page.click("[data-test=leave]")
 
 
 def test_a_turn_is_seen_from_elsewhere_and_played_on_a_phone(person: Any) -> None:

@@ -79,6 +79,19 @@ async def test_an_invalid_token_is_refused(ada: Person) -> None:
         assert_problem(await ada.get("/api/me"), 401, "unauthorized")
 
 
+async def test_anybody_reads_the_profile_of_a_player(ada: Person) -> None:
+    """Without a login: the name, and no secret or seat. A player that does not exist is not found, whatever its id."""
+    ada.token, token = "", ada.token
+    answer = await ada.get(f"/api/players/{ada.player}")
+    ada.token = token
+    profile = answer.json()
+    assert (profile["player"], profile["kind"], profile["played"]) == (ada.player, "person", 0)
+    assert profile["standings"] == profile["matches"] == []
+    assert not {"session", "secret_hash", "token"} & set(profile)
+    for player in ("p2222222222x", "p", "x" * 1000, "p0000000000o", "{main}:*"):
+        assert_problem(await ada.get(f"/api/players/{player}"), 404, "not_found")
+
+
 async def test_the_leaderboard_of_a_mode(ada: Person) -> None:
     """It is a list, empty before the first rating. An unknown mode is refused."""
     board = (await ada.get("/api/leaderboard/duel")).json()

@@ -7,10 +7,10 @@ import type { Join, LeaderboardRow } from "../wire/answers";
 import type { Beginning, BodyEntry, ReadyMesh, Template } from "../wire/api";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
-import { at, pathOf } from "../wire/place";
 import { FAR_AWAY, SessionClient } from "../session/client";
 import { group, parseCode } from "../text/format";
 import { REFUSALS } from "./refusals";
+import { followAddress, go, route } from "./route";
 import { keepTemplate, ownKey, ownTemplates, removeTemplate } from "./templates";
 
 export interface Me {
@@ -19,9 +19,6 @@ export interface Me {
   readonly token: string;
   readonly guest: boolean;
 }
-
-/** A recording has an address of its own, /r/TOKEN; the others are fragments of the page. */
-export type Route = { readonly screen: "lobby" } | { readonly screen: "session" | "replay"; readonly token: string };
 
 export interface Notice {
   readonly kind: "bad" | "wash" | "ok";
@@ -33,10 +30,13 @@ export interface Notice {
 export const api = new Api();
 
 export const me = signal<Me | null>(load("tussle.me"));
-export const route = signal<Route>(readRoute());
 export const client = signal<SessionClient | null>(null);
 /** The session in which this player has a seat, as far as this page knows. */
 export const seated = signal<string | null>(null);
+/** The connection of one's seat while `client` is another session, which is watched. */
+export const aside = signal<SessionClient | null>(null);
+/** The connection of one's seat, or null while there is none. */
+export const seatClient = computed(() => [client.value, aside.value].find((one) => one !== null && one.token === seated.value) ?? null);
 export const notice = signal<Notice | null>(null);
 export const busy = signal<string | null>(null);
 export const online = signal(true);
@@ -135,13 +135,6 @@ export function chooseChannel(wanted: boolean): void {
   client.value?.wantChannel(wanted);
 }
 
-function readRoute(): Route {
-  const recording = /^\/r\/([0-9a-z]+)\/?$/i.exec(pathOf(location.pathname) ?? "");
-  if (recording?.[1]) return { screen: "replay", token: recording[1].toLowerCase() };
-  const found = /^#\/s\/([0-9a-z]+)/i.exec(location.hash);
-  return found?.[1] ? { screen: "session", token: found[1].toLowerCase() } : { screen: "lobby" };
-}
-
 /** Connect the theme, the motion and the clock to the browser. Called once. */
 export function startPage(): void {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => (systemDark.value = event.matches));
@@ -157,12 +150,7 @@ export function startPage(): void {
 /** Connect the store to the browser and load what the lobby needs. Called once. */
 export function start(): void {
   startPage();
-  for (const name of ["hashchange", "popstate"]) {
-    addEventListener(name, () => {
-      const next = readRoute();
-      if (addressOf(next) !== addressOf(route.value)) route.value = next;
-    });
-  }
+  followAddress();
   effect(() => save("tussle.mode", wantedMode.value));
   effect(() => save("tussle.size", wantedSize.value));
   effect(() => save("tussle.body", wantedBody.value));
@@ -218,14 +206,15 @@ function sayLost(status: string): void {
 
 /** Follow the seat of the session that is open: it ends with the session, or is lost. */
 function followSeat(): void {
-  const current = client.value;
-  if (!current || current.role !== "player" || current.token !== seated.value) return;
+  const current = seatClient.value;
+  if (!current || current.role !== "player") return;
   const { status } = current.state.value;
   const link = current.link.value;
   const over = ENDED.includes(status);
   if (!over && (link.kind !== "closed" || link.reason === "replaced")) return;
   const away = route.peek().screen !== "session" || client.peek() !== current;
   sitIn(null);
+  if (current === aside.peek()) dropAside();
   if (away) sayLost(over ? status : "running");
 }
 
@@ -233,19 +222,38 @@ function followSeat(): void {
 export async function returnToSeat(): Promise<void> {
   const token = seated.value;
   if (!token) return;
-  if (client.value?.token === token) go({ screen: "session", token });
+  if (seatClient.value) showSeat();
   else await join(token);
   if (client.value?.token === token && client.value.role !== "player") sitIn(null);
+}
+
+/** Show the session of one's seat, whose connection is there. */
+export function showSeat(): void {
+  const kept = aside.value;
+  batch(() => {
+    if (kept && kept === seatClient.value) {
+      client.value?.dispose();
+      client.value = kept;
+      aside.value = null;
+    }
+    if (seated.value) go({ screen: "session", token: seated.value });
+  });
+}
+
+function dropAside(): void {
+  aside.peek()?.dispose();
+  aside.value = null;
 }
 
 /** Give the seat up without leaving the screen that is shown. */
 export async function giveUpSeat(): Promise<void> {
   const token = seated.value;
   if (!token) return;
-  const current = client.value?.token === token ? client.value : null;
+  const current = seatClient.value;
   batch(() => {
     sitIn(null);
-    if (current) client.value = null;
+    if (current === client.value) client.value = null;
+    else aside.value = null;
   });
   current?.leave();
   await api.leave(token).catch(() => {});
@@ -255,16 +263,6 @@ function forget(): void {
   me.value = null;
   api.token = null;
   save("tussle.me", null);
-}
-
-export function go(to: Route): void {
-  if (addressOf(to) !== addressOf(route.value)) history.pushState(null, "", addressOf(to));
-  route.value = to;
-}
-
-function addressOf(to: Route): string {
-  const query = location.search;
-  return at(to.screen === "lobby" ? `/${query}#/` : to.screen === "session" ? `/${query}#/s/${to.token}` : `/r/${to.token}${query}`);
 }
 
 /** Open the recording of a session. A seat in the session is kept. */
@@ -379,7 +377,10 @@ export function toggleFarAway(): void {
 async function enter(ticket: Join): Promise<void> {
   // A sandbox needs no history: its brief of each second has all, and an hour of events is long.
   const mode = await api.session(ticket.session).then((view) => view.mode, () => "duel");
-  client.value?.dispose();
+  const before = client.value;
+  if (before && before === seatClient.value && ticket.role === "observer" && before.token !== ticket.session) aside.value = before;
+  else before?.dispose();
+  if (aside.value && (ticket.role === "player" || ticket.session === aside.value.token)) dropAside();
   const made = new SessionClient(ticket, mode !== "sandbox", wantedChannel.value, farAway.value ? FAR_AWAY : null);
   made.onTicket = () => (ticket.role === "player" ? api.join(ticket.session) : api.observe(ticket.session));
   batch(() => {

@@ -1,9 +1,10 @@
 // The right column of the lobby: the leaderboard, and the lobbies that wait for players.
 
-import { leaderboard, listed, me, ratedMode, search } from "../app/store";
+import { leaderboard, me, ratedMode } from "../app/store";
 import { markOfPlayer } from "../stage/palette";
-import { group, plural, shortName } from "../text/format";
+import { group, plural } from "../text/format";
 import { Mark } from "../ui/marks";
+import { PlayerName } from "../ui/playername";
 import type { SessionView } from "../wire/messages";
 import { boardRows } from "./board";
 import { modeName, sessionTitle } from "./modes";
@@ -21,10 +22,10 @@ export function Board() {
             <li class={mine ? "br me" : "br"} key={row.player} value={place}>
               <span class="data mute">{place}</span>
               <Mark mark={markOfPlayer(row.player)} name={row.name} size={20} />
-              <button class="link name" title={`The sessions of ${shortName(row.name)}, to watch again`} onClick={() => { listed.value = "ended"; search.value = row.name; }}>
-                {shortName(row.name)}
+              <span class="name">
+                <PlayerName who={row} />
                 {mine && <span class="mute"> (you)</span>}
-              </button>
+              </span>
               <span class="data">
                 {group(Math.round(row.value))}
                 {row.provisional && (

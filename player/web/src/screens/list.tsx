@@ -5,6 +5,7 @@ import { markOfSeat } from "../stage/palette";
 import { dayAndTime, group, minutes, plural, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
 import { Icon } from "../ui/parts";
+import { PlayerName } from "../ui/playername";
 import type { SessionView } from "../wire/messages";
 import { modeName, sessionTitle } from "./modes";
 
@@ -34,14 +35,16 @@ function Row({ view, place }: { view: SessionView; place: number }) {
   const winner = over ? (view.result?.["winner"] as number | null | undefined) : null;
   const since = view.started_at || view.opened_at;
   const age = over ? (view.ended_at - since) / 1000 : (Date.now() - since) / 1000;
-  const members = view.seats.map((seat) => shortName(seat.name)).join(", ");
   return (
     <li class="lr" data-session={view.session}>
       <div class="n">
         <h3>{sessionTitle(view)}</h3>
         <span class="small mute">
           {over ? `${dayAndTime(view.ended_at)} · ` : ""}
-          {members || "empty"}
+          {view.seats.map((seat, i) => (
+            <PlayerName key={seat.seat} who={seat} after={i < view.seats.length - 1 ? ", " : ""} />
+          ))}
+          {!view.seats.length && "empty"}
         </span>
       </div>
       <span class="small soft mo">{modeName(view.mode)}</span>

@@ -1,7 +1,8 @@
 // The page of a recording: stage, timeline with curves, log, and the replay room.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { api, busy, client, ensureMe, fork, go, join, newFrom, replay as show } from "../app/store";
+import { go } from "../app/route";
+import { api, busy, client, ensureMe, fork, join, newFrom, replay as show } from "../app/store";
 import { wantedTier } from "../app/settings";
 import { treeRows } from "../replay/forktree";
 import { Replay } from "../replay/replay";

@@ -1,7 +1,8 @@
 // One session: chooses the screen by its state: the door, the waiting lobby, the screen of the mode, or why it is over.
 
 import { useEffect, useState } from "preact/hooks";
-import { api, client as current, go, hasSeat, join, leave, me, now, online, rematch, replay, wantedName, watch } from "../app/store";
+import { go } from "../app/route";
+import { api, client as current, hasSeat, join, leave, me, now, online, rematch, replay, wantedName, watch } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { code, plural, shortName } from "../text/format";
 import { Mark } from "../ui/marks";

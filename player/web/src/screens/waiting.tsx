@@ -17,6 +17,7 @@ import { inWords, minutes, plural, shortName } from "../text/format";
 import { measured } from "../text/units";
 import { Mark } from "../ui/marks";
 import { Ruler } from "../ui/parts";
+import { PlayerName } from "../ui/playername";
 import { SeriesScore } from "../ui/series";
 import { Sketch } from "../ui/sketch";
 import { Chat } from "../ui/talk";
@@ -170,11 +171,10 @@ function SeatRow({ seat, mine, host, bodies }: { seat: Seat; mine: boolean; host
       <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={34} />
       <div>
         <h2 class="h3">
-          {shortName(seat.name)}
-          {mine && ", you"}
+          <PlayerName who={seat} after={mine ? ", you" : ""} />
         </h2>
         <span class="small mute">
-          {[bodies ? title(seat.body) : "", host ? "hosts" : "", seat.kind === "bot" ? (seat.fills ? "bot, makes room for people" : "bot") : ""].filter(Boolean).join(" · ")}
+          {[bodies ? title(seat.body) : "", host ? "hosts" : "", seat.kind === "bot" ? (seat.fills ? "makes room for people" : "") : ""].filter(Boolean).join(" · ")}
         </span>
       </div>
       {!seat.connected ? <span class="tag end">Away</span> : seat.ready ? <span class="tag run">Ready</span> : <span class="tag pause">{bodies ? "Choosing" : "Not yet"}</span>}

@@ -137,7 +137,7 @@ export const EMPTY: SessionState = {
   curling: EMPTY_CURLING,
   log: [],
   chat: [],
-  observers: { count: 0, names: [] },
+  observers: { count: 0, names: [], bots: [] },
   series: null,
   held: [],
   best: null,

@@ -1,8 +1,9 @@
 // What happens when the screen changes: it begins at its top, its heading has the focus, and a screen reader says it.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { client, route } from "../app/store";
-import type { Route } from "../app/store";
+import { route } from "../app/route";
+import type { Route } from "../app/route";
+import { client } from "../app/store";
 import type { SessionClient } from "../session/client";
 
 /** For how long a new heading of the same screen takes the focus. */
@@ -11,7 +12,7 @@ const LOADING_MS = 5000;
 /** A name for what is shown: it changes with the screen and not within one. */
 function screenOf(at: Route, current: SessionClient | null): string {
   if (at.screen === "lobby") return "lobby";
-  if (at.screen === "replay" || current?.token !== at.token) return `${at.screen} ${at.token}`;
+  if (at.screen !== "session" || current?.token !== at.token) return `${at.screen} ${at.token}`;
   const link = current.link.value;
   const { phase, status } = current.state.value;
   if (link.kind === "closed" && link.reason !== "ended") return `${at.token} ${link.reason}`;

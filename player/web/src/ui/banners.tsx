@@ -2,14 +2,12 @@
 // at once; a countdown beside them is not part of what is announced.
 
 import type { SessionClient } from "../session/client";
-import { client, notice, now, online, route, silent } from "../app/store";
+import { route } from "../app/route";
+import { client, notice, now, online, silent } from "../app/store";
 import type { SessionState } from "../session/state";
 import { minutes, plural } from "../text/format";
 import { Icon } from "./parts";
 import { SeatNote } from "./seatnote";
-
-/** How long a server keeps a seat of a waiting lobby by default [s]. */
-const SEAT_KEPT_S = 15;
 
 export function Banners() {
   const current = client.value;
@@ -56,7 +54,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
   const state = session.state.value;
   if (link.kind === "lost") {
     const wait = Math.max(0, Math.ceil((link.retryAt - now.value) / 1000));
-    const kept = SEAT_KEPT_S - (now.value - link.since) / 1000;
+    const kept = (session.welcome.value?.seat_kept_s ?? 0) - (now.value - link.since) / 1000;
     return (
       <div class="note signal" data-test="lost">
         <span class="sp">

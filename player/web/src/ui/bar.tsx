@@ -2,14 +2,15 @@
 
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { client, go, me } from "../app/store";
+import { go } from "../app/route";
+import { client, me } from "../app/store";
 import { OBSERVER_MARK, markOfPlayer, markOfSeat } from "../stage/palette";
-import { shortName } from "../text/format";
 import { t } from "../text/words";
 import { Banners } from "./banners";
 import { Keys } from "./keys";
 import { Mark } from "./marks";
 import { Icon, useKeys } from "./parts";
+import { PlayerName } from "./playername";
 import { Settings } from "./settings";
 
 /** onHome: what a click on the wordmark does, if not leaving the session. */
@@ -41,7 +42,9 @@ export function Bar({ children, crumb, onHome }: { children?: ComponentChildren;
       {known && (
         <span class="row">
           <Mark mark={seat !== null ? markOfSeat(seat) : here?.role === "observer" ? OBSERVER_MARK : markOfPlayer(known.player)} name={known.name} />
-          <b class="wide small">{shortName(known.name)}</b>
+          <b class="wide small">
+            <PlayerName who={{ ...known, kind: "person" }} />
+          </b>
         </span>
       )}
     </header>

@@ -1,6 +1,6 @@
 // The list of keys, opened by "?".
 
-import { route } from "../app/store";
+import { route } from "../app/route";
 import { t } from "../text/words";
 import type { Word } from "../text/words";
 import { Panel } from "./panel";

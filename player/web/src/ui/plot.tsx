@@ -9,15 +9,18 @@ export interface Range {
   readonly high: number;
   readonly name: string;
   readonly unit: string;
+  /** Whether only whole numbers have a tick. */
+  readonly whole?: boolean;
 }
 
 /** across, up: the ranges of the axes. The picture's view box is ``width`` by ``height``. */
 export function Plot({ across, up, width, height, label, test, children }: { across: Range; up: Range; width: number; height: number; label: string; test?: string; children: ComponentChildren }) {
   const share = (value: number, axis: Range) => (value - axis.low) / (axis.high - axis.low);
-  const [columns, rows] = [ticks(across.low, across.high, 8), ticks(up.low, up.high, 5)];
+  const marks = (axis: Range, most: number) => ticks(axis.low, axis.high, most).filter((value) => !axis.whole || Number.isInteger(value));
+  const [columns, rows] = [marks(across, 8), marks(up, 5)];
   return (
     <div class="graph">
-      <span class="lb name">{`${up.name} [${up.unit}]`}</span>
+      <span class="lb name">{labelOf(up)}</span>
       <div class="height" aria-hidden="true">
         {rows.map((value) => (
           <span key={value} class="data" style={{ bottom: `${100 * share(value, up)}%` }}>
@@ -36,7 +39,11 @@ export function Plot({ across, up, width, height, label, test, children }: { acr
           </span>
         ))}
       </div>
-      <span class="lb unit">{`${across.name} [${across.unit}]`}</span>
+      <span class="lb unit">{labelOf(across)}</span>
     </div>
   );
+}
+
+function labelOf(axis: Range): string {
+  return axis.unit ? `${axis.name} [${axis.unit}]` : axis.name;
 }

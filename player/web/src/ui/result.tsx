@@ -12,6 +12,7 @@ import { at } from "../wire/place";
 import { CopyLink } from "./copylink";
 import { Mark } from "./marks";
 import { Icon } from "./parts";
+import { PlayerName } from "./playername";
 import { SeriesScore } from "./series";
 
 /** How often, and for how long, the page looks whether somebody asked for a rematch and what the ratings are now. */
@@ -130,7 +131,9 @@ function Numbers({ state, view, points, mine }: { state: SessionState; view: Ses
                 <span class="row">
                   <span class="data mute">{seat.place ?? "–"}</span>
                   <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={22} />
-                  <span class="clip">{`${shortName(seat.name)}${seat === mine ? ", you" : ""}`}</span>
+                  <span class="clip">
+                    <PlayerName who={seat} after={seat === mine ? ", you" : ""} />
+                  </span>
                 </span>
               </th>
               <td class="data">{fixed(seat.score, 0)}</td>

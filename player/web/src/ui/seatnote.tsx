@@ -1,6 +1,7 @@
 // The banner on every screen but one's own: a seat that goes on elsewhere, with the way back and the way out.
 
-import { busy, client, giveUpSeat, returnToSeat, route, seated } from "../app/store";
+import { route } from "../app/route";
+import { busy, giveUpSeat, returnToSeat, seatClient, seated } from "../app/store";
 import { code } from "../text/format";
 import { Icon } from "./parts";
 
@@ -8,7 +9,7 @@ export function SeatNote() {
   const token = seated.value;
   const at = route.value;
   if (!token || (at.screen === "session" && at.token === token)) return null;
-  const current = client.value?.token === token ? client.value : null;
+  const current = seatClient.value;
   const state = current?.state.value;
   const mine = state?.phase === "acting" && state.turnSeat === current?.mySeat;
   return (

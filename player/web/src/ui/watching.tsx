@@ -4,9 +4,10 @@ import type { SessionClient } from "../session/client";
 import { OBSERVER_MARK } from "../stage/palette";
 import { group, shortName } from "../text/format";
 import { Mark } from "./marks";
+import { BotMark } from "./playername";
 
 export function Watching({ client }: { client: SessionClient }) {
-  const { count, names } = client.state.value.observers;
+  const { count, names, bots } = client.state.value.observers;
   if (!count) return null;
   return (
     <section class="tile watching" aria-label="Watching" data-test="watching">
@@ -17,7 +18,10 @@ export function Watching({ client }: { client: SessionClient }) {
         {names.map((name) => (
           <li class="row" key={name}>
             <Mark mark={OBSERVER_MARK} name={name} size={20} />
-            <span>{shortName(name)}</span>
+            <span>
+              {shortName(name)}
+              {bots.includes(name) && <BotMark />}
+            </span>
           </li>
         ))}
         {count > names.length && <li class="mute">and {group(count - names.length)} more</li>}

@@ -157,6 +157,7 @@ export interface LeaderboardRow {
   value: number;
   provisional: boolean;
   played: number;
+  kind: string;
 }
 
 /** An owner of a budget: its refusals, what it holds, and what is left of a rate. */
@@ -286,6 +287,15 @@ export interface MeshView {
   bounding_radius?: number;
 }
 
+/** A player in one mode. `value`: the rating [points]; `provisional`: it is still uncertain. `place`: on the leaderboard, 1 is best; None if the player is not on it. */
+export interface ModeStanding {
+  mode: string;
+  value: number;
+  provisional: boolean;
+  played: number;
+  place: number | null;
+}
+
 /** `by`: id of the player who made it. */
 export interface NamedView {
   name: string;
@@ -312,11 +322,34 @@ export interface OverviewAnswer {
   refusals: RefusalRow[];
 }
 
+/** An ended session of a player. `session`: '' if it was private. `at`: its end [ms]. `place`: 1 is best, `of` so many players. `rating`: in its mode afterwards [points]; None if the session was not rated. */
+export interface PastMatch {
+  session: string;
+  mode: string;
+  at: number;
+  place: number;
+  of: number;
+  body: string;
+  rating: number | null;
+}
+
 /** A ban of a player, and its end [ms]. */
 export interface PlayerBan {
   player: string;
   name: string;
   until: number;
+}
+
+/** A player as anybody may see it. `standings`: by mode. `matches`: the newest first, a bounded number; a forked session is not among them. */
+export interface PlayerProfile {
+  player: string;
+  name: string;
+  kind: "bot" | "person";
+  xp: number;
+  played: number;
+  won: number;
+  standings: ModeStanding[];
+  matches: PastMatch[];
 }
 
 /** A player who is connected to a session. */

@@ -1,6 +1,6 @@
 // The HTTP calls of this page, typed. calls.ts sends them.
 
-import type { BotsAsked, Fork, ForkTree, Join, Leaderboard, Login, Me, MeshView, OverviewAnswer, RecordedList, SentMesh, SceneDocument, SceneListing, SceneReport, SpringRun, SpringStarted } from "./answers";
+import type { BotsAsked, Fork, ForkTree, Join, Leaderboard, Login, Me, MeshView, OverviewAnswer, PlayerProfile, RecordedList, SentMesh, SceneDocument, SceneListing, SceneReport, SpringRun, SpringStarted } from "./answers";
 import { Calls, Refused, parsed, refusalOf } from "./calls";
 import type { CallOptions } from "./calls";
 import type { HeldSeat, RatingChange, SessionView } from "./messages";
@@ -62,7 +62,7 @@ export const ROW_DEFAULTS = {
   parent: null,
   parent_tick: null,
   exact: null,
-  observers: { count: 0, names: [] },
+  observers: { count: 0, names: [] as string[], bots: [] as string[] },
   series: null,
   held: [] as HeldSeat[],
   rematch: null,
@@ -222,6 +222,10 @@ export class Api extends Calls {
 
   async leaderboard(mode: string): Promise<Leaderboard["rows"]> {
     return (await this.get<Leaderboard>(`/api/leaderboard/${encodeURIComponent(mode)}`)).rows;
+  }
+
+  player(player: string): Promise<PlayerProfile> {
+    return this.get(`/api/players/${encodeURIComponent(player)}`);
   }
 
   /** One page of recorded sessions: changes.ts makes the address. */

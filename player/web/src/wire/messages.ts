@@ -267,10 +267,11 @@ export interface NoticeData {
   turn_ends_at: number;
 }
 
-/** The observers of a session: their number, and the names of the first ones. */
+/** The observers of a session: their number, the names of the first ones, and which of these are bots. */
 export interface ObserversData {
   count: number;
   names: string[];
+  bots: string[];
 }
 
 /** The observers now. Not numbered; sent again when they change. */
@@ -484,7 +485,7 @@ export interface Welcome {
   d: WelcomeData;
 }
 
-/** `role` is player or observer; `resume` is the token for the next connection; it changes at every welcome; `servers` are addresses to reconnect to when this server does not answer. `codec`: the one of the offered codecs that the server uses; absent if it knows none of them. `webrtc`: absent if the client has not asked for this transport in its hello, or the server does not offer it. `network`: the bad network of this connection, if any. */
+/** `role` is player or observer; `resume` is the token for the next connection; it changes at every welcome; `servers` are addresses to reconnect to when this server does not answer. `codec`: the one of the offered codecs that the server uses; absent if it knows none of them. `webrtc`: absent if the client has not asked for this transport in its hello, or the server does not offer it. `network`: the bad network of this connection, if any. `seat_kept_s`: how long a waiting lobby keeps the seat of a lost connection [s]. */
 export interface WelcomeData {
   session: string;
   player: string;
@@ -505,6 +506,7 @@ export interface WelcomeData {
   codec?: string;
   webrtc?: WebRtcData;
   network?: string;
+  seat_kept_s: number;
 }
 
 export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Skip | Ping | Resync | Offer | Candidate | Hangup | Seen;
