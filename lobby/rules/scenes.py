@@ -45,7 +45,9 @@ class Material(_Document, frozen=True):
     """The material of a body. ``density`` is in kg/m^3; ``stiffness`` [Pa] is Young's modulus, for an affine body the
     modulus of its orthogonality energy; ``friction`` is Coulomb's mu, combined over a pair as the geometric mean;
     ``damping`` [1/s] multiplies velocities by exp(-damping*dt) each tick. ``restitution``, of a pair the larger one, is
-    the share of the speed of an impact with which bodies separate; an elastic body has none, it bounces by itself."""
+    the share of the speed of an impact with which bodies separate; an elastic body has none, it bounces by itself.
+    ``element``, of an elastic body: averaged is accurate on coarse meshes and for a poisson near 0.5, linear is
+    cheaper."""
 
     density: Positive
     stiffness: Positive = 1e6
@@ -53,6 +55,7 @@ class Material(_Document, frozen=True):
     friction: NonNegative = 0.4
     damping: NonNegative = 0.0
     restitution: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    element: Literal["linear", "averaged"] = "linear"
 
 
 class Recipe(_Document, frozen=True):

@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 
+from tussle.server.physics.averaged_strain import add_patch, patch_derivatives
 from tussle.server.physics.barrier import add_mollifier_gradient, barrier, mollifier
 from tussle.server.physics.contact_curvature import curvature_rows, mollifier_rows, new_curvature_scratch
 from tussle.server.physics.distance import EDGE_EDGE
@@ -110,7 +111,7 @@ def lay_out(t, springs, params, islands, island, w, c, lag, row, store):
 
 @inner
 def _collect_cliques(t, springs, params, islands, island, c, lag, row):
-    """Return the sets of nodes that share entries beyond the tetrahedra: nodes, ranges (sets + 1,).
+    """Return the sets of nodes that share entries beyond tetrahedra and patches: nodes, ranges (sets + 1,).
 
     An affine body is named by its first node.
     """
@@ -162,8 +163,8 @@ def _collect_cliques(t, springs, params, islands, island, c, lag, row):
 
 @inner
 def _append_clique(span, near_start, near, count, nodes, found, start, sets, total):
-    """Append the nodes of one contact, unless tetrahedra or one affine body connect them anyway. Returns the new number
-    of sets and of their nodes."""
+    """Append the nodes of one contact, unless tetrahedra, patches or one affine body connect them anyway. Returns the
+    new number of sets and of their nodes."""
     begin = total
     y = 0
     while y < count:
@@ -225,6 +226,22 @@ def add_bodies(t, springs, params, islands, island, w, system, kept):
                 for y in range(4):
                     corners[y] = -1 if fixed[tets[e, y]] else tets[e, y]
                 _add_element(element, corners, first, row_start, rows, start, data, place, front)
+            _add_patches(
+                t,
+                body,
+                q,
+                dt2,
+                scratch,
+                element,
+                direction,
+                first,
+                row_start,
+                rows,
+                start,
+                data,
+                place,
+                front,
+            )
         for s in range(springs.body.shape[0]):
             if springs.body[s] != body:
                 continue
@@ -245,6 +262,23 @@ def add_bodies(t, springs, params, islands, island, w, system, kept):
                     for k in range(3):
                         for a in range(3):
                             data[at + k + 12 * a] += scale * f[k, a]
+
+
+@inner
+def _add_patches(
+    t, body, q, dt2, scratch, block, direction, first, row_start, rows, start, data, place, front
+):
+    """Add the mean strains of the patches of a body."""
+    t = borrow(t)
+    for p in range(t.patch_start[body], t.patch_start[body + 1]):
+        patch_derivatives(
+            q, t.patch_first, t.patch_nodes, t.patch_slopes, t.patch_volume, t.patch_mu, t.patch_lam, p, dt2, scratch,
+            direction, block,
+        )  # fmt: skip
+        add_patch(
+            t.patch_first, t.patch_nodes, t.patch_slopes, p, t.fixed, block, first, row_start, rows, start, data,
+            place, front,
+        )  # fmt: skip
 
 
 @inner

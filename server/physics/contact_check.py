@@ -117,10 +117,17 @@ def is_path_free(model: Model, before: State, after: State, *, tolerance: float 
 
 
 def _inversions(model: Model, state: State) -> int:
-    """Return the number of inverted tetrahedra and affine maps."""
+    """Return the number of inverted tetrahedra, patches of them and affine maps."""
     t = model.tables
     corners = state.q[t.tets]
     wrong = int((np.linalg.det(corners[:, 1:] - corners[:, :1]) <= 0.0).sum())
+    if len(t.patch_volume):
+        first = t.patch_first[:-1]
+        offsets = state.q[t.patch_nodes] - np.repeat(
+            state.q[t.patch_nodes[first]], np.diff(t.patch_first), axis=0
+        )
+        mean = np.add.reduceat(offsets[:, :, None] * t.patch_slopes[:, None, :], first)
+        wrong += int((np.linalg.det(mean) <= 0.0).sum())
     for body in np.flatnonzero(t.kind == AFFINE):
         first = model.node_offset[body]
         wrong += int(np.linalg.det(state.q[first + 1 : first + 4]) <= 0.0)

@@ -1,8 +1,8 @@
 """The order in which the nodes of an elastic body are eliminated from its linear system: nested dissection.
 
-A layer of nodes cuts the mesh in two halves that share no tetrahedron; it is eliminated after both. The halves are cut
-in the same way (George 1973, "Nested Dissection of a Regular Finite Element Mesh"). The order depends on the mesh
-alone and is made once per scene.
+A layer of nodes cuts the mesh in two halves that share no tetrahedron or patch; it is eliminated after both. The
+halves are cut in the same way (George 1973, "Nested Dissection of a Regular Finite Element Mesh"). The order depends on
+the mesh alone and is made once per scene.
 """
 
 from __future__ import annotations

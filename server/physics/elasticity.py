@@ -20,14 +20,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tussle.server.physics.jit import inner, kernel
+from tussle.server.physics.jit import inlined, inner, kernel
 from tussle.server.physics.world_state import Floats
 
 __all__ = [
     "affine_energy",
     "affine_gradient",
     "affine_hessian",
+    "determinant",
+    "energy_density",
     "new_scratch",
+    "point_derivatives",
     "tet_derivatives",
     "tet_energy",
 ]
@@ -36,7 +39,7 @@ FLAT = 0.5
 """The share of its volume below which an affine body resists with an energy that has no bound."""
 CLAMP_LIMIT = 0.3
 """How far the coefficient c of an element may be clamped to make its Hessian positive, in units of mu; see
-tet_derivatives.
+point_derivatives.
 
 A larger change takes the eigendecomposition.
 """
@@ -141,6 +144,16 @@ def affine_hessian(q, start, stiffness, block, kept=0.0):
 
 
 @kernel
+def determinant(f):
+    """Return the determinant of f, shape (3, 3)."""
+    return (
+        f[0, 0] * (f[1, 1] * f[2, 2] - f[1, 2] * f[2, 1])
+        - f[0, 1] * (f[1, 0] * f[2, 2] - f[1, 2] * f[2, 0])
+        + f[0, 2] * (f[1, 0] * f[2, 1] - f[1, 1] * f[2, 0])
+    )
+
+
+@kernel
 def _deformation(q, tets, e, inverse, f):
     """Fill f, shape (3, 3), with the deformation gradient of tetrahedron e. Returns its determinant."""
     a, b, c, d = tets[e, 0], tets[e, 1], tets[e, 2], tets[e, 3]
@@ -150,11 +163,18 @@ def _deformation(q, tets, e, inverse, f):
         z = q[d, i] - q[a, i]
         for j in range(3):
             f[i, j] = x * inverse[e, 0, j] + y * inverse[e, 1, j] + z * inverse[e, 2, j]
-    return (
-        f[0, 0] * (f[1, 1] * f[2, 2] - f[1, 2] * f[2, 1])
-        - f[0, 1] * (f[1, 0] * f[2, 2] - f[1, 2] * f[2, 0])
-        + f[0, 2] * (f[1, 0] * f[2, 1] - f[1, 1] * f[2, 0])
-    )
+    return determinant(f)
+
+
+@kernel
+def energy_density(f, det, mu, lam):
+    """Return the neo-Hookean energy density [Pa] at the deformation gradient f, shape (3, 3). det: its determinant."""
+    square = 0.0
+    for i in range(3):
+        for j in range(3):
+            square += f[i, j] * f[i, j]
+    log = math.log(det)
+    return 0.5 * mu * (square - 3.0) - mu * log + 0.5 * lam * log * log
 
 
 @kernel
@@ -166,12 +186,7 @@ def tet_energy(q, tets, e, inverse, volume, mu, lam, f):
     det = _deformation(q, tets, e, inverse, f)
     if det <= 0.0:
         return np.inf
-    square = 0.0
-    for i in range(3):
-        for j in range(3):
-            square += f[i, j] * f[i, j]
-    log = math.log(det)
-    return volume[e] * (0.5 * mu[e] * (square - 3.0) - mu[e] * log + 0.5 * lam[e] * log * log)
+    return volume[e] * energy_density(f, det, mu[e], lam[e])
 
 
 @kernel
@@ -229,7 +244,7 @@ def _add_mode(eigenvalue, mode, shape, row, block):
 
 
 class Scratch(NamedTuple):
-    """Scratch arrays for the Hessian of one tetrahedron, allocated once.
+    """Scratch arrays for the Hessian at one deformation gradient, allocated once.
 
     f, metric, v, u, basis, mode (3, 3); shape, spatial (4, 3); row (12,); sigma (3,).
     """
@@ -248,7 +263,7 @@ class Scratch(NamedTuple):
 
 @kernel
 def new_scratch():
-    """Return Scratch for tet_derivatives."""
+    """Return Scratch for point_derivatives."""
     square = np.empty((6, 3, 3))
     return Scratch(
         f=square[0],
@@ -268,19 +283,29 @@ def new_scratch():
 def tet_derivatives(q, tets, e, inverse, volumes, mus, lams, scale, scratch, out, block):
     """Add scale times the gradient of tet_energy to ``out`` and fill ``block`` with scale times the projected Hessian.
 
-    out: shape (nodes, 3). block: shape (12, 12), positive semidefinite. With c = mu - lambda ln J, the second variation
-    of the stress is mu dF + c F^-T dF^T F^-T + lambda (F^-T : dF) F^-T. The second term has the eigenvalues
-    +-c / (s_p s_r) of the singular values s of F, so the Hessian is positive where |c| <= mu min(s)^2. Gershgorin's
-    discs of F^T F give a lower bound on min(s)^2. There are three cases:
+    out: shape (nodes, 3). block: shape (12, 12), positive semidefinite: point_derivatives.
+    """
+    det = _deformation(q, tets, e, inverse, scratch.f)
+    _shape_gradients(inverse, e, scratch.shape)
+    point_derivatives(det, tets, e, scale * volumes[e], mus[e], lams[e], scratch, out, block)
+
+
+@inlined
+def point_derivatives(det, tets, e, volume, mu, lam, scratch, out, block):
+    """Add the gradient of volume * energy_density to ``out`` and fill ``block`` with its projected Hessian.
+
+    The scratch has the deformation gradient, whose determinant is ``det``, and the gradients of the shape functions of
+    the four corners in row e of tets. out: shape (nodes, 3). block: shape (12, 12), positive semidefinite.
+
+    With c = mu - lambda ln J, the second variation of the stress is mu dF + c F^-T dF^T F^-T + lambda (F^-T : dF) F^-T.
+    The second term has the eigenvalues +-c / (s_p s_r) of the singular values s of F, so the Hessian is positive where
+    |c| <= mu min(s)^2. Gershgorin's discs of F^T F give a lower bound on min(s)^2. There are three cases:
 
     - c is within that bound: the Hessian is exact.
     - c exceeds it by at most CLAMP_LIMIT * mu (a soft element under its own weight): c is clamped to the bound.
     - Otherwise the negative eigenvalues are clamped to zero, usually one to three of a compressed element.
     """
     f, shape, spatial, metric = scratch.f, scratch.shape, scratch.spatial, scratch.metric
-    volume, mu, lam = scale * volumes[e], mus[e], lams[e]
-    det = _deformation(q, tets, e, inverse, f)
-    _shape_gradients(inverse, e, shape)
     c = mu - lam * math.log(det)
     for i in range(3):
         a, b = (i + 1) % 3, (i + 2) % 3

@@ -1,7 +1,7 @@
 """Which unknowns of an island are eliminated when, and together: its fronts.
 
-The linear system of an island has one entry, 3 x 3, for each pair of nodes that share a tetrahedron, a spring, a
-contact or an affine body. The nodes of an elastic body are eliminated in the order of its nested dissection
+The linear system of an island has one entry, 3 x 3, for each pair of nodes that share a tetrahedron, a patch, a
+spring, a contact or an affine body. The nodes of an elastic body are eliminated in the order of its nested dissection
 (server/physics/dissection.py). Its nodes that touch another elastic body follow after all of these, together with the
 affine bodies, by minimum degree: they alone connect what is dissected.
 
@@ -82,7 +82,7 @@ def _plan_rests(row_start, parent):
 
 @inner
 def nodes_meet(near_start, near, a, b):
-    """Return whether two nodes of elastic bodies share a tetrahedron."""
+    """Return whether two nodes of elastic bodies share a tetrahedron or a patch."""
     met = False
     for e in range(near_start[a], near_start[a + 1]):
         met = met or near[e] == b

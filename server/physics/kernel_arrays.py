@@ -34,7 +34,7 @@ ELASTIC = 1
 
 
 class Tables(NamedTuple):
-    """Constant arrays of a model; n nodes, b bodies, g groups, v vertices, t tetrahedra.
+    """Constant arrays of a model; n nodes, b bodies, g groups, v vertices, t tetrahedra, p patches (patches.py).
 
     kind (b,): AFFINE or ELASTIC. mobile (g,): has unknowns that are not all fixed. bends (g,): may touch itself.
     friction (g,): Coulomb's mu. contact_mass (g,): sizes the barriers of the group [kg], 0 for a group that cannot
@@ -47,7 +47,10 @@ class Tables(NamedTuple):
     (t,): Lame parameters [Pa]. node_body (n,). span (n,): nodes that are eliminated together from this one on, 4
     for the first of an affine body and 0 for its others, 1 for an elastic one. order: the first nodes of the spans that
     are not fixed, in the order of elimination. cluster (n,): nodes of a body that follow each other in it and are
-    eliminated together. near_start (n + 1,), near: the nodes that share a tetrahedron with each node, none fixed.
+    eliminated together. near_start (n + 1,), near: the nodes that share a tetrahedron or a patch with each node, none
+    fixed. patch_start (b + 1,): ranges. patch_first (p + 1,): range of each patch in patch_nodes and patch_slopes, the
+    mean gradients of the shape functions of its nodes [1/m]. patch_volume (p,) [m^3]. patch_mu, patch_lam (p,): Lame
+    parameters that act on its mean strain [Pa]; mu and lam of its tetrahedra are what is left for them.
     """
 
     kind: Ints
@@ -84,6 +87,13 @@ class Tables(NamedTuple):
     cluster: Ints
     near_start: Ints
     near: Ints
+    patch_start: Ints
+    patch_first: Ints
+    patch_nodes: Ints
+    patch_slopes: Floats
+    patch_volume: Floats
+    patch_mu: Floats
+    patch_lam: Floats
 
 
 class Joints(NamedTuple):

@@ -7,13 +7,14 @@ order of the mesh.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.motions import largest_offset
 from tussle.lobby.rules.scenes import Body
+from tussle.server.physics.averaged_strain import STABILISATION
 from tussle.server.physics.dissection import dissect, mesh_links
 from tussle.server.physics.geometry import (
     Ints,
@@ -27,6 +28,7 @@ from tussle.server.physics.geometry import (
 )
 from tussle.server.physics.kernel_arrays import AFFINE, ELASTIC, Bulks, Springs, Tables
 from tussle.server.physics.model import GRAVITY
+from tussle.server.physics.patches import Patches, lay_out_patches, patch_links
 from tussle.server.physics.pin_motions import PinMotion, hold_elastic, make_motion
 from tussle.server.physics.step_limits import FLOOR
 from tussle.server.physics.world_state import Floats
@@ -284,6 +286,8 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
     links: list[Ints] = []
     mass = np.zeros((len(bodies), 4, 4))
     tets, inverse, volume, mu, lam, node_mass = [], [], [], [], [], []
+    patches: list[Patches] = []
+    patch_start, patch_mu, patch_lam = [0], [], []
     for number, part in enumerate(bodies):
         nodes = len(part.q)
         if not part.elastic:
@@ -305,17 +309,26 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
             inverse.append(np.linalg.inv(edges))
             volume.append(sizes)
             young, poisson = part.body.material.stiffness, part.body.material.poisson
-            mu.append(np.full(len(sizes), young / (2 * (1 + poisson))))
-            lam.append(np.full(len(sizes), young * poisson / ((1 + poisson) * (1 - 2 * poisson))))
+            first, second = young / (2 * (1 + poisson)), young * poisson / ((1 + poisson) * (1 - 2 * poisson))
+            pairs = mesh_links(tetrahedra)
+            if part.body.material.element == "averaged":
+                made = lay_out_patches(part.rest, tetrahedra)
+                pairs = np.unique(np.concatenate([pairs, patch_links(made)]), axis=0)
+                patches.append(replace(made, nodes=made.nodes + node_start[number]))
+                patch_mu.append(np.full(len(made.volume), (1.0 - STABILISATION) * first))
+                patch_lam.append(np.full(len(made.volume), second))
+                first, second = STABILISATION * first, 0.0
+            mu.append(np.full(len(sizes), first))
+            lam.append(np.full(len(sizes), second))
             share = np.zeros(nodes)
             np.add.at(share, tetrahedra.ravel(), np.repeat(sizes * part.body.material.density / 4.0, 4))
             node_mass.append(share)
-            pairs = mesh_links(tetrahedra)
             order, cluster = dissect(part.rest, pairs, ~part.fixed)
             orders.append(order + node_start[number])
             clusters.append(cluster)
             spans.append(np.ones(nodes, dtype=np.int64))
             links.append(pairs + node_start[number])
+        patch_start.append(sum(len(one.volume) for one in patches))
     tet_counts = [
         len(part.mesh.tetrahedra) if part.elastic and part.mesh.tetrahedra is not None else 0
         for part in bodies
@@ -361,6 +374,13 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
         cluster=_join(clusters, (0,), np.int64),
         near_start=near_start,
         near=near,
+        patch_start=np.array(patch_start, dtype=np.int64),
+        patch_first=_starts([size for one in patches for size in np.diff(one.start).tolist()]),
+        patch_nodes=_join([one.nodes for one in patches], (0,), np.int64),
+        patch_slopes=_join([one.slopes for one in patches], (0, 3), np.float64),
+        patch_volume=_join([one.volume for one in patches], (0,), np.float64),
+        patch_mu=_join(patch_mu, (0,), np.float64),
+        patch_lam=_join(patch_lam, (0,), np.float64),
     )
 
 

@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from tussle.server.physics.averaged_strain import mean_deformation
 from tussle.server.physics.barrier import contact_energy
 from tussle.server.physics.friction import friction_energy
 from tussle.server.physics.jit import borrow, inlined, inner, kernel
@@ -132,6 +133,10 @@ def _inversion_free_step(t, b, q, direction):
                 else:
                     rows[i, k] = q[t.tets[e, i + 1], k] - q[t.tets[e, 0], k]
                     steps[i, k] = direction[t.tets[e, i + 1], k] - direction[t.tets[e, 0], k]
+        share = min(share, inversion_free_step(rows, steps))
+    for p in range(t.patch_start[b], t.patch_start[b + 1]):
+        mean_deformation(q, t.patch_first, t.patch_nodes, t.patch_slopes, p, rows)
+        mean_deformation(direction, t.patch_first, t.patch_nodes, t.patch_slopes, p, steps)
         share = min(share, inversion_free_step(rows, steps))
     return share
 

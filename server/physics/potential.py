@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tussle.server.physics.averaged_strain import patch_energy
 from tussle.server.physics.elasticity import affine_energy, tet_energy
 from tussle.server.physics.jit import inlined
 from tussle.server.physics.kernel_arrays import AFFINE
@@ -39,13 +40,17 @@ def place_vertices(t, body, q, x):
 
 @inlined
 def elastic_energy(t, body, q):
-    """Return the elastic energy of one body [J]; inf if a tetrahedron is inverted."""
+    """Return the elastic energy of one body [J]; inf if a tetrahedron or a patch is inverted."""
     if t.kind[body] == AFFINE:
         return affine_energy(q, t.node_start[body], t.stiffness[body])
     f = np.empty((3, 3))
     energy = 0.0
     for e in range(t.tet_start[body], t.tet_start[body + 1]):
         energy += tet_energy(q, t.tets, e, t.inverse, t.volume, t.mu, t.lam, f)
+    for p in range(t.patch_start[body], t.patch_start[body + 1]):
+        energy += patch_energy(
+            q, t.patch_first, t.patch_nodes, t.patch_slopes, t.patch_volume, t.patch_mu, t.patch_lam, p, f
+        )
     return energy
 
 

@@ -4,7 +4,7 @@ Additive CCD (Li, Kaufman and Jiang 2021, "Codimensional Incremental Potential C
 distance divided by the fastest approach until the time of impact is near. It is conservative and needs no root
 finding. Each pair keeps a fraction DISTANCE_KEEP of its distance, and never comes below the floor: distances count from
 there, because below it rounding decides on which side a vertex is. The inversion filter keeps the sign of every volume:
-of tetrahedra, and of the affine map of an affine body.
+of tetrahedra, of the mean deformation of patches, and of the affine map of an affine body.
 """
 
 # mypy: allow-untyped-defs

@@ -12,7 +12,7 @@ import pytest
 from tests.support.paths import ROOT
 from tests.support.worlds import RUBBER, block, contender, cube, ground, octagon, scene, yaw
 from tussle.lobby.launch import child_environment
-from tussle.lobby.rules.scenes import Body, Handle, Recipe, Scene, decode_scene, encode_scene
+from tussle.lobby.rules.scenes import Body, Handle, Material, Recipe, Scene, decode_scene, encode_scene
 from tussle.server.physics.checkpoint import decode_state, encode_state, state_hash
 from tussle.server.physics.model import Model
 from tussle.server.physics.scene_compiler import compile_scene
@@ -41,6 +41,18 @@ def mixed() -> Scene:
     )
 
 
+def averaged() -> Scene:
+    """A nearly incompressible block of averaged elements that falls on a corner, and a cube on it."""
+    jelly = Material(density=1000.0, stiffness=5e4, poisson=0.49, element="averaged")
+    return scene(
+        [
+            ground(),
+            block("a", material=jelly, position=(0, 0.35, 0), rotation=(0.9, 0.3, 0.2, 0.1)),
+            cube("b", position=(0.05, 0.75, 0)),
+        ]
+    )
+
+
 def soft() -> Scene:
     """Elastic beams whose systems are dissected, across each other and on an affine body.
 
@@ -58,7 +70,7 @@ def soft() -> Scene:
     )
 
 
-WORLDS = {"melee": melee, "mixed": mixed, "soft": soft}
+WORLDS = {"averaged": averaged, "melee": melee, "mixed": mixed, "soft": soft}
 
 
 def inputs(name: str, tick: int) -> Control:
