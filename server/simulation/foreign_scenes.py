@@ -13,16 +13,18 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.joints import Joint
-from tussle.lobby.rules.scenes import Body, Material, Rail, Recipe, Scene
+from tussle.lobby.rules.motions import Motion
+from tussle.lobby.rules.scenes import Body, Material, Pin, Rail, Recipe, Scene
 from tussle.server.physics.geometry import Mesh, affine_moments
 from tussle.server.physics.meshes import read_mesh, write_mesh
 from tussle.server.physics.world_state import Floats
+from tussle.server.simulation.foreign_boundaries import UNREAD, read_motion, select_vertices
 
 __all__ = ["is_foreign_scene", "read_foreign_scene"]
 
@@ -30,6 +32,8 @@ RIGID_STIFFNESS = 1e8
 """The stiffness of a rigid body as an affine one [Pa]."""
 COMMON_DEPTH = 5
 """How many files of polyfem may include one another."""
+HELD_VERTICES = 32
+"""Most vertices by which a moving obstacle is held."""
 
 Note = Callable[[str], None]
 
@@ -169,15 +173,16 @@ def _read_polyfem(document: dict[str, Any], path: Path, folder: Path, note: Note
     _list_rest(document, POLYFEM_NAMES, "", note)
     contact, time = document.get("contact", {}), document.get("time", {})
     bounds = document.get("boundary_conditions", {})
-    _list_rest(bounds, ("rhs", "dirichlet_boundary"), "boundary_conditions.", note)
+    taken = ("rhs", "dirichlet_boundary", "obstacle_displacements")
+    _list_rest(bounds, taken, "boundary_conditions.", note)
     _list_rest(contact, ("enabled", "dhat", "epsv", "friction_coefficient"), "contact.", note)
     if not contact.get("enabled", True):
         note("not taken: contact.enabled false; bodies collide")
     mu = float(contact.get("friction_coefficient", 0.0))
-    still = {entry["id"] for entry in bounds.get("dirichlet_boundary", []) if _is_zero(entry["value"])}
-    for entry in bounds.get("dirichlet_boundary", []):
-        if entry["id"] not in still:
-            note(f"not taken: dirichlet_boundary {entry['id']}")
+    end = (
+        float(time["tend"]) if "tend" in time else float(time.get("dt", 0.0)) * int(time.get("time_steps", 0))
+    )
+    courses = {name: _courses(bounds.get(name, []), name, end, note) for name in taken[1:]}
     speeds = {
         entry["id"]: _vector(entry["value"])
         for entry in document.get("initial_conditions", {}).get("velocity", [])
@@ -192,20 +197,22 @@ def _read_polyfem(document: dict[str, Any], path: Path, folder: Path, note: Note
         _list_rest(moves, ("translation", "rotation", "scale", "dimensions"), f"{name}.transformation.", note)
         mesh = _shaped(_find_mesh(path, entry["mesh"]), moves)
         volume, surface = entry.get("volume_selection", 0), entry.get("surface_selection")
-        for selection in (volume, surface):
-            if isinstance(selection, dict | list):
-                note(f"not taken: a selection of a part of {name}")
-        holds = isinstance(surface, int) and surface in still
-        static = bool(entry.get("is_obstacle", False)) or holds
+        if isinstance(volume, dict | list):
+            note(f"not taken: a selection of a part of {name}")
+        place = _vector(moves.get("translation", (0, 0, 0)))
+        placed = Mesh(mesh.vertices + place, mesh.faces, mesh.tetrahedra, mesh.closed)
+        obstacle = bool(entry.get("is_obstacle", False))
+        kind, pins = _held_parts(name, placed, surface, obstacle, courses, note)
         bodies.append(
             Body(
                 name,
                 _written(mesh, folder, name),
-                _material(document.get("materials", {}), volume, mu, None if static else name),
-                "static" if static else "elastic",
-                position=_triple(_vector(moves.get("translation", (0, 0, 0)))),
-                velocity=(0.0, 0.0, 0.0) if static or not isinstance(volume, int)
-                else _triple(speeds.get(volume, np.zeros(3))),
+                _material(document.get("materials", {}), volume, mu, name if kind == "elastic" else None),
+                kind,
+                position=_triple(place),
+                velocity=_triple(speeds.get(volume, np.zeros(3))) if kind == "elastic" and isinstance(volume, int)
+                else (0.0, 0.0, 0.0),
+                pins=pins,
             )
         )  # fmt: skip
     rhs = bounds.get("rhs", (0, 0, 0))
@@ -214,7 +221,8 @@ def _read_polyfem(document: dict[str, Any], path: Path, folder: Path, note: Note
     if "dt" not in time and "time_steps" not in time:
         raise ValueError("it has no time: only motions are computed")
     dt = time["dt"] if "dt" in time else time["tend"] / time["time_steps"]
-    if time.get("integrator", "ImplicitEuler") != "ImplicitEuler":
+    integrator = _integrator(time.get("integrator", "ImplicitEuler"))
+    if integrator is None:
         note("not taken: time.integrator; implicit Euler is used")
     return Scene(
         bodies=tuple(bodies),
@@ -224,11 +232,71 @@ def _read_polyfem(document: dict[str, Any], path: Path, folder: Path, note: Note
         dhat=float(contact.get("dhat", 1e-3)),
         friction_speed=float(contact.get("epsv", 1e-3)),
         max_iterations=100,
+        integrator=integrator or "implicit_euler",
     )
 
 
-def _is_zero(value: Any) -> bool:
-    return isinstance(value, list) and all(one in (0, 0.0, "0") for one in value)
+def _integrator(given: Any) -> Literal["implicit_euler", "bdf2"] | None:
+    """Return the integrator of a scene; None if it is not one of ours."""
+    kind, steps = (given.get("type"), given.get("steps", 1)) if isinstance(given, dict) else (given, 1)
+    if kind in ("ImplicitEuler", "BDF1") or (kind, steps) == ("BDF", 1):
+        return "implicit_euler"
+    return "bdf2" if kind == "BDF2" or (kind, steps) == ("BDF", 2) else None
+
+
+Courses = dict[str, dict[int, Motion | None]]
+"""The motions of boundaries by the kind of the boundary and its number; None for one that is at rest."""
+
+
+def _courses(entries: list[Any], kind: str, end: float, note: Note) -> dict[int, Motion | None]:
+    """Return the motions of boundaries of a kind that can be read, by number."""
+    found: dict[int, Motion | None] = {}
+    for entry in entries:
+        try:
+            found[int(entry["id"])] = read_motion(entry, end)
+        except UNREAD as error:
+            number = entry.get("id", "?") if isinstance(entry, dict) else "?"
+            note(f"not taken: {kind} {number}: {' '.join(str(error).split())[:60] or type(error).__name__}")
+    return found
+
+
+def _held_parts(
+    name: str, mesh: Mesh, surface: Any, obstacle: bool, courses: Courses, note: Note
+) -> tuple[Literal["affine", "elastic", "static"], tuple[Pin, ...]]:
+    """Return the kind of a geometry, and the pins that its boundaries are. mesh: in place.
+
+    An obstacle that moves is an affine body, held at its outermost vertices. A body of which everything is held at
+    rest is static.
+    """
+    if obstacle:
+        motion = courses["obstacle_displacements"].get(surface) if isinstance(surface, int) else None
+        if motion is None:
+            return "static", ()
+        if not mesh.closed:
+            note(f"not taken: the motion of {name}, which is open")
+            return "static", ()
+        return "affine", (Pin(_outermost(mesh), motion),)
+    pins: list[Pin] = []
+    seen: set[int] = set()
+    for number, motion in courses["dirichlet_boundary"].items():
+        try:
+            vertices = set(select_vertices(mesh, surface, number).tolist()) - seen
+        except UNREAD:
+            note(f"not taken: a selection of a part of {name}")
+            break
+        seen |= vertices
+        if vertices:
+            pins.append(Pin(tuple(sorted(vertices)), motion))
+    if len(pins) == 1 and pins[0].motion is None and seen == set(np.unique(mesh.faces).tolist()):
+        return "static", ()
+    return "elastic", tuple(pins)
+
+
+def _outermost(mesh: Mesh) -> tuple[int, ...]:
+    """Return the vertices of a surface that are outermost in some directions."""
+    ways = np.random.default_rng(0).normal(size=(HELD_VERTICES, 3))
+    used = np.unique(mesh.faces)
+    return tuple(np.unique(used[np.argmax(mesh.vertices[used] @ ways.T, axis=0)]).tolist())
 
 
 def _material(given: Any, volume: Any, mu: float, moving: str | None) -> Material:

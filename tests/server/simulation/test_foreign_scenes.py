@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from tussle.cli.main import main
 from tussle.lobby.errors import Refused
 from tussle.server.physics.scene_compiler import compile_scene
+from tussle.server.physics.solver import step
 from tussle.server.simulation.foreign_scenes import is_foreign_scene, read_foreign_scene
 from tussle.server.simulation.simulate import load_scene, mesh_of
 
@@ -83,9 +84,9 @@ def test_a_scene_of_polyfem_is_read(tmp_path: Path) -> None:
              "surface_selection": 7},
         ],
         "contact": {"epsv": 1e-4},
-        "time": {"tend": 1, "time_steps": 50, "integrator": "BDF"},
+        "time": {"tend": 1, "time_steps": 50, "integrator": "ImplicitNewmark"},
         "boundary_conditions": {"rhs": [0, 9.81, 0], "dirichlet_boundary": [
-            {"id": 7, "value": [0, 0, 0]}, {"id": 8, "value": ["t", 0, 0]}]},
+            {"id": 7, "value": [0, 0, 0]}, {"id": 8, "value": ["x*t", 0, 0]}]},
         "initial_conditions": {"velocity": [{"id": 1, "value": [1, 0, 0]}]},
         "materials": [{"id": 1, "E": 2e5, "nu": 0.4, "rho": 900}, {"id": 2, "E": 1e9, "nu": 0.3, "rho": 1}],
     }  # fmt: skip
@@ -100,8 +101,47 @@ def test_a_scene_of_polyfem_is_read(tmp_path: Path) -> None:
     assert (material.stiffness, material.density, material.friction) == (2e5, 900.0, 0.2)
     assert body.velocity == (1.0, 0.0, 0.0)
     assert (scene.gravity, scene.dt, scene.dhat) == ((0.0, -9.81, 0.0), 0.02, 0.01)
-    assert notes == ["not taken: dirichlet_boundary 8", "not taken: time.integrator; implicit Euler is used"]
+    assert notes == [
+        "not taken: dirichlet_boundary 8: 'x'",
+        "not taken: time.integrator; implicit Euler is used",
+    ]
     compile_scene(scene, load_mesh=lambda recipe: mesh_of(recipe, tmp_path))
+
+
+def test_the_boundaries_of_polyfem_move(tmp_path: Path) -> None:
+    """A side of a body that is pulled, another that is held, and an obstacle that moves, as they are prescribed; and
+    BDF of two steps is ours."""
+    notes: list[str] = []
+    document = {
+        "geometry": [
+            {"mesh": "meshes/cube.vtk", "transformation": {"translation": [0, 1, 0]}, "volume_selection": 1,
+             "surface_selection": [{"id": 1, "axis": "-y", "position": 0.501},
+                                   {"id": 2, "axis": "y", "position": 1.499}]},
+            {"mesh": "meshes/cube.obj", "transformation": {"translation": [4, 1, 0]}, "is_obstacle": True,
+             "surface_selection": 100},
+        ],
+        "contact": {"dhat": 0.01},
+        "time": {"dt": 0.02, "time_steps": 50, "integrator": {"type": "BDF", "steps": 2}},
+        "boundary_conditions": {
+            "dirichlet_boundary": [{"id": 1, "value": [0, 0, 0]}, {"id": 2, "value": [0, "0.2*sin(pi*t/2)", 0]}],
+            "obstacle_displacements": [{"id": 100, "value": [0, 0, "0.5*t"]}]},
+        "materials": {"E": 1e5, "nu": 0.3, "rho": 1000},
+    }  # fmt: skip
+    scene = read_foreign_scene(write(tmp_path, document), tmp_path, notes.append)
+    assert notes == [] and scene.integrator == "bdf2"
+    assert [body.kind for body in scene.bodies] == ["elastic", "affine"]
+    still, pulled = scene.bodies[0].pins
+    assert still.motion is None and len(still.vertices) == len(pulled.vertices) == 4
+    model, state = compile_scene(scene, load_mesh=lambda recipe: mesh_of(recipe, tmp_path))
+    start = state.q.copy()
+    for _ in range(50):
+        state, _ = step(model, state)
+    assert state.q[list(still.vertices)] == pytest.approx(start[list(still.vertices)])
+    assert (state.q - start)[list(pulled.vertices)] == pytest.approx(
+        np.tile([0.0, 0.2, 0.0], (4, 1)), abs=2e-3
+    )
+    other = model.node_offset[1]
+    assert (state.q - start)[other] == pytest.approx([0.0, 0.0, 0.5], abs=2e-3)
 
 
 def test_the_command_takes_it(tmp_path: Path) -> None:
