@@ -1,7 +1,8 @@
 """``python -m bench.physics.fuzz [--scenes 2000] [--first 0] [--limit-s 60]``: random scenes, two contact checkers.
 
 A scene has up to seven bodies of any shape and kind on the ground, in a bowl or beside a rail; sizes, masses,
-stiffness, friction, dhat, dt and speeds are drawn over decades. While it runs, bodies get kicks and pulls. Each state
+stiffness, friction, dhat, dt and speeds are drawn over decades; some have joints, pins that move, restitution, pairs,
+averaged elements or the integrator bdf2. While it runs, bodies get kicks and pulls. Each state
 is checked by ipctk (contact_check) and by the checker of this file, which shares no code with it: edges against
 triangles in exact rational arithmetic, and parity of rays. A scene has a time limit; those that reach it are counted.
 """
@@ -15,10 +16,13 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.rules.scenes import Body, Handle, Material, Rail, Recipe, Scene
+from tussle.lobby.rules.joints import Joint, JointMotor, JointSpring, Pair
+from tussle.lobby.rules.motions import Motion
+from tussle.lobby.rules.scenes import Body, Handle, Material, Pin, Rail, Recipe, Scene
 from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.model import Model, vertices
 from tussle.server.physics.scene_compiler import compile_scene
@@ -70,6 +74,13 @@ class SecondChecker:
         self._edges = np.unique(np.sort(directed, axis=1), axis=0)
         self._group = t.vertex_group
         self._bodies = len(model.body_ids)
+        names = [*model.body_ids, *model.static_ids]
+        self._apart = {
+            (names.index(one.a), names.index(one.b))
+            for one in (*model.scene.joints, *model.scene.pairs)
+            if not one.collide and one.b is not None
+        }
+        self._apart |= {(b, a) for a, b in self._apart}
         self._closed = []
         for group in range(len(t.face_start) - 1):
             own = t.faces[t.face_start[group] : t.face_start[group + 1]]
@@ -108,6 +119,8 @@ class SecondChecker:
                 (sides >= -scale).all(axis=0) | (sides <= scale).all(axis=0)
             )
             for n in np.flatnonzero(maybe):
+                if (group[part[e[n], 0]], group[faces[f[n], 0]]) in self._apart:
+                    continue
                 if _crosses(p[n], q[n], a[n], b[n], c[n]):
                     return f"an edge of group {group[part[e[n], 0]]} is in a face of group {group[faces[f[n], 0]]}"
         return ""
@@ -123,6 +136,8 @@ class SecondChecker:
             a, b, c = (x[own[:, k]] for k in range(3))
             for inner in range(groups):
                 if inner == outer or (inner >= self._bodies and outer >= self._bodies):
+                    continue
+                if (inner, outer) in self._apart:
                     continue
                 p = x[t.vertex_start[inner]]
                 if (p < np.minimum(np.minimum(a, b), c).min(axis=0)).any():
@@ -195,11 +210,93 @@ def draw_scene(seed: int) -> Scene:
                 handles=(Handle("h", (0, 1)),),
             )
         )
+    bodies, fields = _with_features(seed, bodies)
     return Scene(
         bodies=tuple(bodies),
+        **fields,
         dt=float(rng.choice([1 / 240, 1 / 120, 1 / 60, 1 / 30])),
         dhat=decade(3e-4, 1e-2),
         max_iterations=int(rng.choice([8, 25, 100])),
+    )
+
+
+def _with_features(seed: int, bodies: list[Body]) -> tuple[list[Body], dict[str, Any]]:
+    """Return the bodies, some with another material or with pins that move, and the fields of the scene beyond them.
+
+    Their numbers are drawn apart from those of the bodies, so that a seed keeps its bodies when a feature is added.
+    """
+    rng = np.random.default_rng([19, seed])
+    fields: dict[str, Any] = {"integrator": "bdf2" if rng.random() < 0.35 else "implicit_euler"}
+    lively, averaged = rng.random() < 0.35, rng.random() < 0.6
+    movable = [body for body in bodies if body.kind in ("affine", "elastic")]
+    changed: dict[str, Body] = {}
+    for body in movable:
+        material, pins = body.material, body.pins
+        bounce, soft, held = rng.random(), rng.random(), rng.random()
+        if body.kind == "affine" and lively:
+            material = msgspec.structs.replace(material, restitution=bounce)
+        if body.kind == "elastic" and averaged and soft < 0.8:
+            material = msgspec.structs.replace(
+                material, element="averaged", poisson=float(rng.choice([0.3, 0.49]))
+            )
+        motion = Motion(
+            velocity=tuple(rng.normal(size=3).tolist()),
+            spin=float(rng.normal()),
+            until=float(rng.uniform(0.1, 1.0)),
+        )
+        if held < 0.12:
+            pins = (Pin((0, 1, 2), motion if held < 0.08 else None),)
+        changed[body.id] = msgspec.structs.replace(body, material=material, pins=pins)
+    bodies = [changed.get(body.id, body) for body in bodies]
+    names = [body.id for body in movable]
+    if rng.random() < 0.4:
+        fields["joints"] = tuple(
+            joint for number in range(int(rng.integers(1, 4))) if (joint := _draw_joint(rng, number, movable))
+        )
+    if rng.random() < 0.3:
+        bounces = any(changed[name].kind == "affine" for name in names)
+        fields["pairs"] = (
+            Pair(
+                "ground", names[0], friction=float(rng.uniform(0, 2)),
+                restitution=float(rng.random()) if bounces else None,
+            ),
+        )  # fmt: skip
+    return bodies, fields
+
+
+def _draw_joint(rng: np.random.Generator, number: int, movable: list[Body]) -> Joint | None:
+    """Draw a joint of a body with the next one, or with the world."""
+    at = int(rng.integers(len(movable)))
+    a, b = movable[at], movable[at + 1] if at + 1 < len(movable) and rng.random() < 0.6 else None
+    kind = str(rng.choice(["ball", "hinge", "slider", "fixed", "distance"]))
+    if "elastic" in (a.kind, b.kind if b else "") and kind not in ("ball", "distance"):
+        kind = "ball"
+    axis = rng.normal(size=3)
+    limits = {"ball": (0.0, 1.0), "hinge": (-1.0, 0.5), "slider": (-0.2, 0.3)}.get(kind)
+    driven = rng.random()
+    motor = spring = None
+    if kind in ("hinge", "slider") and driven < 0.3:
+        size = float(np.exp(rng.uniform(0.0, 7.0)))
+        motor = JointMotor(float(rng.normal() * 3.0), **{"torque" if kind == "hinge" else "force": size})
+    elif kind in ("hinge", "slider", "distance") and driven < 0.5:
+        spring = JointSpring(float(np.exp(rng.uniform(2.0, 9.0))), float(rng.uniform(0.0, 10.0)))
+    far = tuple(
+        (np.array(b.position if b else a.position) + np.array([0.0, 0.0 if b else 0.5, 0.0])).tolist()
+    )
+    anchor = a.position if kind == "distance" else tuple(((np.array(a.position) + far) / 2).tolist())
+    return Joint(
+        f"j{number}",
+        kind,  # type: ignore[arg-type]
+        a.id,
+        anchor,
+        b.id if b else None,
+        far if kind == "distance" else None,
+        axis=tuple(axis.tolist()),
+        limits=limits if rng.random() < 0.5 else None,
+        motor=motor,
+        spring=spring,
+        breaks_at=float(np.exp(rng.uniform(2.0, 9.0))) if rng.random() < 0.3 else 0.0,
+        collide=bool(rng.random() < 0.5),
     )
 
 
