@@ -44,7 +44,7 @@ class Archiving(Holder):
         self.volume.record(whole, self.given.get(whole.tick - whole.ticks_run + 1, []))
 
 
-SESSIONS = {"duel": 400, "sandbox": 250}
+SESSIONS = {"duel": 400, "sandbox": 250, "built": 250}
 
 Whole = dict[str, tuple[Archive, dict[str, bytes], dict[int, bytes]]]
 
@@ -121,6 +121,8 @@ async def disturbed(folder: Path, name: str, how: str, states: dict[int, bytes])
         ("duel", "stopped"),
         ("duel", "never begun"),
         ("sandbox", "damaged"),
+        ("built", "a gap"),
+        ("built", "killed before its first frame"),
     ],
 )
 async def test_a_repaired_recording_is_that_of_an_undisturbed_run(

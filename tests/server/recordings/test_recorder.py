@@ -22,8 +22,9 @@ from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import OPTIONAL, FrameStore
 from tussle.server.recordings.recordings import Recordings
 
-SESSIONS = pytest.mark.parametrize(("name", "ticks"), [("duel", 500), ("sandbox", 300)])
-"""A duel over several turns; a sandbox with elastic bodies and a body that is spawned, which changes the topology."""
+SESSIONS = pytest.mark.parametrize(("name", "ticks"), [("duel", 500), ("sandbox", 300), ("built", 250)])
+"""A duel over several turns; a sandbox with elastic bodies and a body that is spawned, which changes the topology; a
+scene with every feature, which goes back to a mark and loses a joint."""
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest_asyncio
 from tests.conftest import World, connected, until
 from tests.server.archive.recorded import TOKEN, folder_of
 from tests.server.archive.recorded import recorded as recorded
+from tests.server.recordings.sessions import played
 from tests.server.sessions.nodes import LEASE_MS, Site
 from tests.support.one_store import store_url as store_url
 from tussle.lobby.errors import Conflict, LobbyError, RateLimited, Refused
@@ -111,6 +112,40 @@ async def test_a_fork_outlives_its_holders(site: Site) -> None:
     assert (again.origin.parent, again.origin.tick, again.private) == (token, 27, False)
     min(folder_of(archive, token).glob("*.parts")).unlink()
     assert not judged(site, token).holds
+
+
+async def test_a_built_scene_of_bdf2_goes_on_in_its_fork(site: Site) -> None:
+    """Between two checkpoints, after a joint broke and while pins move: the first state has the recorded hash, and its
+    ticks are those of the parent, also in the fork's own archive, which verifies."""
+    spec, inputs, _ = played("built", 200)
+    spec = msgspec.structs.replace(spec, session="c5t9rb2n")
+    volume = Archive(site.settings.archive_address).volume(spec.session, 1)
+    await volume.write_manifest(spec, physics_id())
+    simulation, here = Simulation.start(spec)
+    volume.record(here, [])
+    volume.keep(0, simulation.checkpoint())
+    broken = []
+    while here.tick < 137:
+        given = inputs.get(here.tick + 1, [])
+        here = simulation.advance(given, 1)
+        volume.record(here, given)
+        broken += [tick for tick, kind, _ in here.events if kind == "joint_broken"]
+    await volume.flush()
+    assert broken and broken[0] < 60
+    made = await forking(site).make(spec.session, 137)
+    assert (made.ticks, made.origin.exact, bytes.fromhex(made.origin.hash)) == (137, True, simulation.hash())
+    fork, _ = Simulation.begin(
+        msgspec.structs.replace(made.spec, session="d6u2sc4q", fork=made.origin), made.first.state
+    )
+    assert fork.advance([], 60).hashes == simulation.advance([], 60).hashes
+    node = await site.node("one")
+    token = await opened(site, made)
+    run = await node.run(token)
+    await until(lambda: _reached(run.core, 180))
+    await site.operators.end(token, "boss")
+    await node.gone(token)
+    verdict = verify(load_record(Archive(site.settings.archive_address), token))
+    assert verdict.holds and verdict.proofs > 0 and verdict.segments > 0, verdict
 
 
 async def _reached(core: object, tick: int) -> bool:
