@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { AXES, arrayOf, extentOf, freshId, fromAngles, groundedAt, kindsOf, madeBody, madeShape, mirrored, parseNumber, sideOf, stacked, stepAlong, toAngles, topBelow, turned, unit, walls, withKind } from "../src/session/edit";
 import { PRESETS, likeness, presetOf } from "../src/session/materials";
-import { holdVertices, togglePin } from "../src/session/pins";
+import { pairOf, withName, withPair, withoutBodies } from "../src/session/pairs";
+import { courseOf, holdVertices, inOrder, togglePin, withCourse, withMotion, withNextKey, withRepeat } from "../src/session/pins";
 import { SHAPES, canScale, meshOfScale, scaled } from "../src/session/shapes";
 import { deltaOf, readBody, readWorld, writeBody, writeWorld } from "../src/wire/scene";
-import type { Body, Vec3 } from "../src/wire/scene";
+import type { Body, Motion, Pin, Vec3 } from "../src/wire/scene";
 
 const WOOD = PRESETS[1]!;
 const CUBE = [-0.1, -0.1, -0.1, 0.1, 0.1, 0.1, 0.1, -0.1, -0.1, -0.1, 0.1, -0.1, -0.1, -0.1, 0.1, 0.1, 0.1, -0.1, 0.1, -0.1, 0.1, -0.1, 0.1, 0.1];
@@ -97,11 +98,11 @@ describe("places", () => {
   });
 
   it("keep pins that move: read, written, mirrored, and beside a pin that holds", () => {
-    const motion = { velocity: [1, 2, 0], until: 2, axis: [0.6, 0.8, 0] };
+    const motion: Motion = { velocity: [1, 2, 0], until: 2, axis: [0.6, 0.8, 0] };
     const body = { ...cube("box", [1, 2, 3]), pins: [{ vertices: [0] }, { vertices: [3, 4], motion }] };
     expect(readBody(writeBody(body))).toEqual(body);
     expect(mirrored(body, "box-2", "x").pins).toEqual([{ vertices: [0] }, { vertices: [3, 4], motion: { velocity: [-1, 2, 0], until: 2, axis: [0.6, -0.8, 0] } }]);
-    const keys = { keys: [{ time: 1, offset: [1, 0, 0] }, { time: 2 }] };
+    const keys: Motion = { keys: [{ time: 1, offset: [1, 0, 0] }, { time: 2 }] };
     expect(mirrored({ ...body, pins: [{ vertices: [3], motion: keys }] }, "box-2", "x").pins[0]!.motion).toEqual({ axis: [0, -1, 0], keys: [{ time: 1, offset: [-1, 0, 0] }, { time: 2 }] });
     expect(togglePin(body.pins, 7)).toEqual([{ vertices: [0, 7] }, body.pins[1]]);
     expect(togglePin(body.pins, 4)).toEqual([{ vertices: [0] }, { vertices: [3], motion }]);
@@ -206,8 +207,62 @@ describe("shapes and materials", () => {
     expect(writeBody({ ...lively, material: { ...WOOD.material, restitution: 0 } })).toEqual(writeBody(cube("box", [0, 0, 0])));
     expect(withKind(lively, "static").material.restitution).toBe(0.5);
     expect(withKind(lively, "elastic").material).toEqual(WOOD.material);
+    const soft = { ...cube("box", [0, 0, 0]), kind: "elastic" as const, material: { ...WOOD.material, element: "averaged" as const } };
+    expect(readBody(writeBody(soft)).material.element).toBe("averaged");
+    expect(writeBody({ ...soft, material: { ...WOOD.material, element: "linear" } })["material"]).toEqual(WOOD.material);
+    expect(withKind(soft, "affine").material).toEqual(WOOD.material);
     expect(withKind(rail, "affine").rail).toBeNull();
     expect(kindsOf(madeShape("block"))[0]).toBe("elastic");
     expect(kindsOf(madeShape("box"))).not.toContain("elastic");
+  });
+});
+
+describe("Pins", () => {
+  const pins: readonly Pin[] = [{ vertices: [0, 1] }, { vertices: [1, 2] }];
+
+  it("are made to move, and held again, and no vertex that moves is in two", () => {
+    const moving = withCourse(pins, 1, "straight");
+    expect(moving).toEqual([{ vertices: [0] }, { vertices: [1, 2], motion: { velocity: [0, 0.5, 0], until: 2 } }]);
+    expect(moving.map(courseOf)).toEqual(["held", "straight"]);
+    expect(withMotion(moving, 1, { velocity: [1, 0, 0], until: 3 })[1]!.motion).toEqual({ velocity: [1, 0, 0], until: 3 });
+    expect(withCourse(moving, 1, "held")).toEqual([{ vertices: [0] }, { vertices: [1, 2] }]);
+    expect(withCourse([{ vertices: [1] }, { vertices: [1, 2] }], 1, "straight")).toHaveLength(1);
+  });
+
+  it("go the same way by keyframes as straight, and back", () => {
+    const straight: Pin[] = [{ vertices: [4], motion: { velocity: [1, 0, -2], spin: 0.5, until: 2, axis: [1, 0, 0] } }];
+    const keyed = withCourse(straight, 0, "keys");
+    expect(keyed[0]!.motion).toEqual({ axis: [1, 0, 0], keys: [{ time: 2, offset: [2, 0, -4], angle: 1 }] });
+    expect(courseOf(keyed[0]!)).toBe("keys");
+    expect(withCourse(keyed, 0, "straight")).toEqual(straight);
+  });
+
+  it("have keyframes in order of time, and come home before they begin again", () => {
+    const keys = withNextKey([{ time: 2, offset: [1, 0, 0] }]);
+    expect(keys).toEqual([{ time: 2, offset: [1, 0, 0] }, { time: 3, offset: [1, 0, 0] }]);
+    expect(inOrder([{ time: 3 }, { time: 1 }]).map((key) => key.time)).toEqual([1, 3]);
+    expect(withRepeat({ keys }, true)).toEqual({ repeat: true, keys: [...keys, { time: 4 }] });
+    expect(withRepeat({ keys: [{ time: 1, angle: 2 * Math.PI }] }, true).keys).toHaveLength(1);
+    expect(withRepeat({ keys }, false)).toEqual({ repeat: false, keys });
+  });
+});
+
+describe("Pairs", () => {
+  const world = readWorld({ joints: [{ id: "pin", kind: "ball", a: "box", anchor: [0, 1, 0] }], pairs: [{ a: "box", b: "crate", friction: 0.9 }], integrator: "bdf2" });
+
+  it("are found in either order, and gone when they say nothing", () => {
+    expect(pairOf(world.pairs, "crate", "box").friction).toBe(0.9);
+    expect(withPair(world.pairs, { a: "crate", b: "box", friction: null, restitution: 0.5 })).toEqual([{ a: "crate", b: "box", restitution: 0.5 }]);
+    expect(withPair(world.pairs, { a: "crate", b: "box", friction: null, collide: true })).toEqual([]);
+    expect(withPair([], { a: "crate", b: "box", collide: false })).toEqual([{ a: "crate", b: "box", collide: false }]);
+  });
+
+  it("and joints follow the names of bodies, and go with them", () => {
+    expect(withName(world, "box", "case").joints[0]!["a"]).toBe("case");
+    expect(withName(world, "crate", "case").pairs[0]!.b).toBe("case");
+    expect(withName(world, "ball", "case")).toBe(world);
+    expect(withoutBodies(world, new Set(["crate"]))).toEqual({ ...world, pairs: [] });
+    expect(withoutBodies(world, new Set(["box"]))).toEqual({ ...world, pairs: [], joints: [] });
+    expect(withoutBodies(world, new Set(["ball"]))).toBe(world);
   });
 });

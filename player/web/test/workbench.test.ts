@@ -163,6 +163,21 @@ describe("Workbench", () => {
     expect(edits()).toHaveLength(1);
   });
 
+  it("keeps the joints, pairs and integrator of a scene when another number of the world changes", async () => {
+    const { bench, builder, edits } = await opened(floor);
+    const joints = [{ id: "pin", kind: "ball", a: "crate", anchor: [0, 1, 0] }];
+    const pairs = [{ a: "crate", b: "floor", friction: 0.9 }];
+    await bench.replace(JSON.stringify({ schema: "tussle-scene/1", integrator: "bdf2", joints, pairs, bodies: [floor, box("crate", [0, 1, 0])] }));
+    await bench.changeWorld((world) => ({ ...world, gravity: [0, 0, 0] }));
+    expect([builder.world.value.joints, builder.world.value.pairs, builder.world.value.integrator]).toEqual([joints, pairs, "bdf2"]);
+    await bench.rename("crate", "case");
+    expect([builder.world.value.joints[0]!["a"], builder.world.value.pairs[0]!.a]).toEqual(["case", "case"]);
+    bench.select(["case"]);
+    await bench.remove();
+    expect(edits().at(-1)!.map((edit) => edit["body"])).toEqual(["case", "world"]);
+    expect([builder.world.value.joints, builder.world.value.pairs]).toEqual([[], []]);
+  });
+
   it("names the overlaps of bodies that are there", async () => {
     const { bench, builder } = await opened(box("box", [0, 1, 0]), box("crate", [0, 1.1, 0]));
     await vi.waitFor(() => expect(builder.checked.value).not.toBeNull(), { timeout: 3000 });

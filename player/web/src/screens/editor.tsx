@@ -41,7 +41,7 @@ const SAID: Readonly<Record<string, readonly [string, string]>> = {
   body_locked: ["Somebody else holds a body of that change.", "Try again when they have let go."],
   undo_conflict: ["That step is too old.", "Only the newest changes can be undone and redone."],
   nothing_to_undo: ["There is nothing to undo or redo.", "You can undo only your own changes."],
-  bad_joint: ["A joint or a pair needs that body.", "Remove the joint from the scene first, then the body."],
+  bad_joint: ["A joint or a pair needs that body.", "Someone else joined it meanwhile. Try again."],
   bad_shape: ["The server cannot make this shape.", ""],
 };
 

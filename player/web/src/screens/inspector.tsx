@@ -6,16 +6,16 @@ import { SIDES, kindsOf, sideOf, withKind, wrongName } from "../session/edit";
 import type { Side } from "../session/edit";
 import { fromAngles, toAngles } from "../session/edit";
 import { PRESETS, presetOf } from "../session/materials";
-import { holdVertices } from "../session/pins";
 import { MESH_SCALE, SHAPES, meshOfScale, meshScale, shapeName } from "../session/shapes";
 import type { ShapeField } from "../session/shapes";
-import type { ShapeMesh } from "../session/shapestore";
 import type { Workbench } from "../session/workbench";
 import { group, plural } from "../text/format";
 import { NumberField, VectorField, shortNumber } from "../ui/fields";
 import { Icon } from "../ui/parts";
 import { DEFAULT_WORLD } from "../wire/scene";
-import type { Body, Kind, Material, Recipe, Vec3, World } from "../wire/scene";
+import type { Body, Element, Integrator, Kind, Material, Recipe, Vec3, World } from "../wire/scene";
+import { PairFields, PairList } from "./pairfields";
+import { PickButton, PinFields, numbersOf } from "./pinfields";
 
 const KINDS: Readonly<Record<Kind, readonly [string, string]>> = {
   affine: ["Stiff", "moves and turns as one, hardly bends"],
@@ -57,6 +57,7 @@ export function Inspector({ bench, held, disabled }: Props) {
       )}
       <div class="scroll fields" tabIndex={-1}>
         {one ? <OneBody bench={bench} body={one} off={off} /> : chosen.length ? <Substance bench={bench} bodies={chosen} off={off} /> : <WorldFields bench={bench} off={disabled} />}
+        {chosen.length === 2 && <PairFields bench={bench} bodies={[chosen[0]!, chosen[1]!]} off={disabled} />}
       </div>
     </section>
   );
@@ -150,19 +151,6 @@ function NameField({ bench, body, off }: { bench: Workbench; body: Body; off: bo
   );
 }
 
-/** Switches the view to choosing vertices. */
-function PickButton({ bench, what, off }: { bench: Workbench; what: "pins" | "handles"; off: boolean }) {
-  const on = bench.picking.value === what;
-  return (
-    <>
-      <button class="btn s" aria-pressed={on} disabled={off} onClick={() => (bench.picking.value = on ? null : what)} data-test={`pick-${what}`}>
-        {on ? "Done" : "Choose vertices in the view"}
-      </button>
-      {on && <p class="small mute">{what === "pins" ? "Click a vertex of the body to hold it, and again to let it go." : "Click a vertex of the body to make it a handle, and again to remove it."}</p>}
-    </>
-  );
-}
-
 function ShapeFields({ bench, body, off }: { bench: Workbench; body: Body; off: boolean }) {
   const card = SHAPES[body.shape.kind];
   const mesh = bench.shapes.meshOf(body.shape);
@@ -196,7 +184,7 @@ function ShapeFields({ bench, body, off }: { bench: Workbench; body: Body; off: 
   );
 }
 
-const NUMBERS: readonly { readonly key: keyof Material; readonly label: string; readonly unit?: string; readonly low: number; readonly high: number; readonly step: number }[] = [
+const NUMBERS: readonly { readonly key: Exclude<keyof Material, "element">; readonly label: string; readonly unit?: string; readonly low: number; readonly high: number; readonly step: number }[] = [
   { key: "density", label: "Density", unit: "kg/m³", low: 1, high: 3e4, step: 50 },
   { key: "stiffness", label: "Stiffness", unit: "Pa", low: 100, high: 1e12, step: 1e5 },
   { key: "poisson", label: "Poisson", low: 0, high: 0.499, step: 0.01 },
@@ -214,7 +202,7 @@ function Substance({ bench, bodies, off }: { bench: Workbench; bodies: readonly 
       <h2>Material</h2>
       <div class="chips" role="radiogroup" aria-label="Material">
         {PRESETS.map((preset) => (
-          <button key={preset.id} class="chip" role="radio" aria-checked={same === preset} disabled={off} onClick={() => void bench.change((body) => ({ ...body, material: preset.material }), `${preset.name}.`)} data-test={`material-${preset.id}`}>
+          <button key={preset.id} class="chip" role="radio" aria-checked={same === preset} disabled={off} onClick={() => void bench.change((body) => ({ ...body, material: { ...preset.material, ...(body.material.element ? { element: body.material.element } : {}) } }), `${preset.name}.`)} data-test={`material-${preset.id}`}>
             <i style={{ background: preset.colour }} aria-hidden="true" />
             {preset.name}
           </button>
@@ -227,42 +215,16 @@ function Substance({ bench, bodies, off }: { bench: Workbench; bodies: readonly 
           return values.every((one) => one === values[0]) ? <NumberField key={key} {...rest} value={values[0]!} disabled={off} onBegin={begin} onCommit={(value) => void bench.change((body) => ({ ...body, material: { ...body.material, [key]: value } }))} test={`material-${key}`} /> : null;
         })}
       </div>
+      {bodies.every((body) => body.kind === "elastic" && (body.material.element ?? "linear") === (bodies[0]!.material.element ?? "linear")) && (
+        <label class="pick">
+          <span class="lb">Elements</span>
+          <select class="btn s" value={bodies[0]!.material.element ?? "linear"} disabled={off} onChange={(event) => void bench.change((body) => ({ ...body, material: { ...body.material, element: event.currentTarget.value as Element } }))} data-test="material-element">
+            <option value="linear">Linear: cheaper, too stiff on coarse meshes</option>
+            <option value="averaged">Averaged: bends as it should</option>
+          </select>
+        </label>
+      )}
     </div>
-  );
-}
-
-/** The numbers that vertices of a surface have in documents. */
-const numbersOf = (mesh: ShapeMesh, vertices: readonly number[]): number[] => vertices.map((i) => mesh.numbers[i]!);
-
-function PinFields({ bench, body, off }: { bench: Workbench; body: Body; off: boolean }) {
-  const mesh = bench.shapes.meshOf(body.shape);
-  const whole = body.pins.some((pin) => !pin.vertices.length);
-  const count = body.pins.reduce((sum, pin) => sum + pin.vertices.length, 0);
-  const set = (pins: Body["pins"]) => void bench.change((old) => ({ ...old, pins }));
-  return (
-    <details class="sect">
-      <summary>Pins{whole ? ": the whole body" : count ? `: ${plural(count, "vertex", "vertices")}` : ""}</summary>
-      <label class="check small">
-        <input type="checkbox" checked={whole} disabled={off} onChange={(event) => set(event.currentTarget.checked ? [{ vertices: [] }] : [])} data-test="pin-whole" />
-        Hold the whole body in place
-      </label>
-      {!whole && mesh && (
-        <div class="row wrap">
-          <span class="small soft">Hold a side</span>
-          {SIDES.map((side) => (
-            <button key={side} class="btn s" disabled={off} onClick={() => set(holdVertices(body.pins, numbersOf(mesh, sideOf(mesh.vertices, side))))}>
-              {side}
-            </button>
-          ))}
-        </div>
-      )}
-      {!whole && mesh && <PickButton bench={bench} what="pins" off={off} />}
-      {(whole || count > 0) && (
-        <button class="link" disabled={off} onClick={() => set([])}>
-          Remove the pins
-        </button>
-      )}
-    </details>
   );
 }
 
@@ -379,10 +341,18 @@ function WorldFields({ bench, off }: { bench: Workbench; off: boolean }) {
           <NumberField label="Tolerance (0: automatic)" unit="m/s" low={0} high={10} step={0.001} value={world.tolerance} disabled={off} onCommit={(tolerance) => set({ tolerance })} />
           <NumberField label="Most iterations" whole low={1} high={100} value={world.max_iterations} disabled={off} onCommit={(max_iterations) => set({ max_iterations })} />
         </div>
-        <button class="link" disabled={off} onClick={() => set({ ...DEFAULT_WORLD, name: world.name, gravity: world.gravity })}>
+        <label class="pick">
+          <span class="lb">Integrator</span>
+          <select class="btn s" value={world.integrator} disabled={off} onChange={(event) => set({ integrator: event.currentTarget.value as Integrator })} data-test="integrator">
+            <option value="implicit_euler">Implicit Euler: damps motion</option>
+            <option value="bdf2">BDF2: keeps motion</option>
+          </select>
+        </label>
+        <button class="link" disabled={off} onClick={() => set({ ...DEFAULT_WORLD, name: world.name, gravity: world.gravity, pairs: world.pairs, joints: world.joints })}>
           Back to the defaults
         </button>
       </details>
+      <PairList bench={bench} off={off} />
       <p class="small mute sect">Choose a body in the list or in the view to see its numbers.</p>
     </>
   );

@@ -154,12 +154,13 @@ export function madeShape(kind: string): Recipe {
   return { kind, params: SHAPES[kind]!.params };
 }
 
-/** The kind changes what goes with it: a rail has a motion, an obstacle no speed, an elastic body no restitution. */
+/** The kind changes what goes with it: a rail has a motion, an obstacle no speed, an elastic body elements and no
+ * restitution. */
 export function withKind(body: Body, kind: Body["kind"]): Body {
   const still = kind === "static" || kind === "rail";
-  const { restitution, ...material } = body.material;
+  const { restitution, element, ...material } = body.material;
   // An elastic body bounces by its elasticity; the server refuses a number for it.
-  return { ...body, kind, material: kind === "elastic" || restitution === undefined ? material : { ...material, restitution }, rail: kind === "rail" ? (body.rail ?? { ...DEFAULT_RAIL, amplitude: [0.5, 0, 0], frequency: 0.25 }) : null, ...(still ? { velocity: [0, 0, 0], spin: [0, 0, 0], pins: [] } : {}) };
+  return { ...body, kind, material: { ...material, ...(kind === "elastic" ? (element ? { element } : {}) : restitution === undefined ? {} : { restitution }) }, rail: kind === "rail" ? (body.rail ?? { ...DEFAULT_RAIL, amplitude: [0.5, 0, 0], frequency: 0.25 }) : null, ...(still ? { velocity: [0, 0, 0], spin: [0, 0, 0], pins: [] } : {}) };
 }
 
 /** Only filled shapes can be elastic. */

@@ -9,6 +9,7 @@ import type { Builder, Change } from "./builder";
 import { AXES, arrayOf, copyOf, extentOf, extentOfAll, freshId, gapOf, groundedAt, madeBody, mirrored, neat3, stacked, stepAlong, times, topBelow, unit, walls, wrongName } from "./edit";
 import type { Axis, Extent } from "./edit";
 import type { Preset } from "./materials";
+import { withName, withoutBodies } from "./pairs";
 import { togglePin } from "./pins";
 import { scaled } from "./shapes";
 import type { ShapeStore } from "./shapestore";
@@ -172,6 +173,7 @@ export class Workbench {
   private async commit(changes: readonly Change[], said: string): Promise<boolean> {
     if (!changes.length) return true;
     const done = await this.builder.commit(changes);
+    if (changes.some((one) => one.body === WORLD_ID)) this.builder.release(WORLD_ID);
     for (const { body, document } of changes) if (document && this.selected.peek().includes(body)) this.used(body);
     if (done) this.said.value = said;
     return done;
@@ -195,7 +197,8 @@ export class Workbench {
   remove(): Promise<boolean> {
     const group = this.chosen.peek();
     this.cancel();
-    const removing = this.commit(group.map((body) => ({ body: body.id, document: null })), group.length === 1 ? `${group[0]!.id} is removed.` : `${group.length} bodies are removed.`);
+    const left = withoutBodies(this.builder.world.peek(), new Set(group.map((body) => body.id)));
+    const removing = this.commit([...group.map((body) => ({ body: body.id, document: null })), ...this.worldAfter(left)], group.length === 1 ? `${group[0]!.id} is removed.` : `${group.length} bodies are removed.`);
     this.selected.value = [];
     return removing;
   }
@@ -211,7 +214,8 @@ export class Workbench {
     this.settle();
     const document = this.builder.documents.peek().get(old);
     if (!document || wrongName(this.taken, name)) return false;
-    const renaming = this.commit([{ body: old, document: null }, { body: name, document: { ...document, id: name } }], `${old} is called ${name} now.`);
+    const world = withName(this.builder.world.peek(), old, name);
+    const renaming = this.commit([{ body: old, document: null }, { body: name, document: { ...document, id: name } }, ...this.worldAfter(world)], `${old} is called ${name} now.`);
     this.select([name]);
     const done = await renaming;
     if (!done && this.selected.peek().includes(name)) this.select([old]);
@@ -236,9 +240,14 @@ export class Workbench {
     return this.commit(changes, said);
   }
 
+  /** The change of the world beside one of bodies: its joints and pairs follow them. */
+  private worldAfter(world: World): Change[] {
+    return world === this.builder.world.peek() ? [] : [{ body: WORLD_ID, document: writeWorld(world) }];
+  }
+
   changeWorld(how: (world: World) => World): Promise<boolean> {
     const document = writeWorld(how(this.builder.world.peek()));
-    return this.commit([{ body: WORLD_ID, document }], "").finally(() => this.builder.release(WORLD_ID));
+    return this.commit([{ body: WORLD_ID, document }], "");
   }
 
   private async place(made: readonly Body[], said: string): Promise<void> {

@@ -13,7 +13,11 @@ export interface Material {
   readonly damping: number;
   /** Absent: 0. */
   readonly restitution?: number;
+  /** Of a soft body; absent: linear. */
+  readonly element?: Element;
 }
+
+export type Element = "linear" | "averaged";
 
 export interface Recipe {
   readonly kind: string;
@@ -23,7 +27,23 @@ export interface Recipe {
 export interface Pin {
   readonly vertices: readonly number[];
   /** How the vertices move, as the document has it: absent if they are held. */
-  readonly motion?: Raw;
+  readonly motion?: Motion;
+}
+
+export interface Keyframe {
+  readonly time: number;
+  readonly offset?: Vec3;
+  readonly angle?: number;
+}
+
+/** A motion of a pin: a velocity and a spin until a time, or keyframes. What is absent has its default. */
+export interface Motion {
+  readonly velocity?: Vec3;
+  readonly spin?: number;
+  readonly until?: number;
+  readonly axis?: Vec3;
+  readonly keys?: readonly Keyframe[];
+  readonly repeat?: boolean;
 }
 
 export interface Handle {
@@ -53,6 +73,17 @@ export interface Body {
   readonly rail: Rail | null;
 }
 
+/** Contact of two bodies instead of what follows from their materials; null: that of the materials. */
+export interface Pair {
+  readonly a: string;
+  readonly b: string;
+  readonly collide?: boolean;
+  readonly friction?: number | null;
+  readonly restitution?: number | null;
+}
+
+export type Integrator = "implicit_euler" | "bdf2";
+
 /** A scene without its bodies: the document with the id "world". */
 export interface World {
   readonly name: string;
@@ -63,6 +94,10 @@ export interface World {
   readonly contact_mass: number;
   readonly tolerance: number;
   readonly max_iterations: number;
+  readonly integrator: Integrator;
+  readonly pairs: readonly Pair[];
+  /** The editor keeps joints as the document has them. */
+  readonly joints: readonly Raw[];
 }
 
 /** A document as it travels: an object of JSON, checked by the server. */
@@ -70,7 +105,7 @@ export type Raw = Readonly<Record<string, unknown>>;
 
 export const WORLD_ID = "world";
 
-export const DEFAULT_WORLD: World = { name: "", gravity: [0, -9.81, 0], dt: 1 / 60, dhat: 0.01, friction_speed: 0, contact_mass: 0, tolerance: 0, max_iterations: 25 };
+export const DEFAULT_WORLD: World = { name: "", gravity: [0, -9.81, 0], dt: 1 / 60, dhat: 0.01, friction_speed: 0, contact_mass: 0, tolerance: 0, max_iterations: 25, integrator: "implicit_euler", pairs: [], joints: [] };
 const MATERIAL: Material = { density: 1000, stiffness: 1e6, poisson: 0.4, friction: 0.4, damping: 0 };
 export const DEFAULT_RAIL: Rail = { amplitude: [0, 0, 0], frequency: 0, phase: 0, axis: [0, 1, 0], spin: 0 };
 const BODY = { kind: "affine", position: [0, 0, 0], rotation: [1, 0, 0, 0], velocity: [0, 0, 0], spin: [0, 0, 0], pins: [], handles: [], rail: null } as const;
@@ -106,7 +141,7 @@ export function writeBody(body: Body): Raw {
   const { density, ...rest } = body.material;
   return {
     ...trimmed(body, BODY),
-    material: { density, ...trimmed(rest, { ...MATERIAL, restitution: 0 }) },
+    material: { density, ...trimmed(rest, { ...MATERIAL, restitution: 0, element: "linear" }) },
     ...(body.rail ? { rail: trimmed(body.rail, DEFAULT_RAIL) } : {}),
   };
 }
