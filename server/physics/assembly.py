@@ -15,6 +15,14 @@ import numpy as np
 
 from tussle.server.physics.averaged_strain import add_patch, patch_derivatives
 from tussle.server.physics.barrier import add_mollifier_gradient, barrier, mollifier
+from tussle.server.physics.contact_columns import (
+    add_columns,
+    add_rows,
+    collects,
+    new_columns,
+    push_column,
+    push_columns,
+)
 from tussle.server.physics.contact_curvature import curvature_rows, mollifier_rows, new_curvature_scratch
 from tussle.server.physics.distance import EDGE_EDGE
 from tussle.server.physics.elasticity import affine_gradient, affine_hessian, new_scratch, tet_derivatives
@@ -41,19 +49,29 @@ ARMINGS = 5
 
 
 @inner
-def find_newton_direction(t, springs, params, islands, island, w, c, lag, store, kept):
+def find_newton_direction(t, springs, params, islands, island, w, c, lag, store, kept, longest):
     """The Newton direction of an island's bodies at the iterate, into w.direction.
 
     kept: the share of the negative curvature of contacts and affine bodies that stays in the matrix, 0 to 1; below 0
-    the turn of the normals is left out as well. The matrix is positive for certain only if it is 0 or less.
+    the turn of the normals is left out as well. The matrix is positive for certain only if it is 0 or less. With more,
+    the direction is computed again with 0 if the matrix is not positive definite, or if a node moves farther than
+    ``longest`` [m] along an axis: a direction of a nearly indefinite matrix is longer by far.
     w: Workspace; c: Pairs, whose bounds and weights belong to the iterate; lag: Lagged. While the system is built,
-    w.direction holds the gradient. store: memory of an earlier system. Returns that of this one, and how fast the
-    potential falls along the direction.
+    w.direction holds the gradient. store: memory of an earlier system. Returns that of this one.
     """
     row = ContactRow(np.empty(16, np.int64), np.empty(16), np.empty(3), np.empty((3, 3)), np.empty((3, 12)))
     system, store = lay_out(t, springs, params, islands, island, w, c, lag, row, store)
     _fill_system(t, springs, params, islands, island, w, c, lag, row, system, kept)
-    return store, solve_system(t, islands, island, w, system)
+    if solve_system(t, islands, island, w, system, kept > 0.0, longest):
+        return store
+    system.data[:] = 0.0
+    for m in range(islands.member_start[island], islands.member_start[island + 1]):
+        for v in range(t.node_start[islands.members[m]], t.node_start[islands.members[m] + 1]):
+            for k in range(3):
+                w.direction[v, k] = 0.0
+    _fill_system(t, springs, params, islands, island, w, c, lag, row, system, 0.0)
+    solve_system(t, islands, island, w, system, False, np.inf)
+    return store
 
 
 @inner
@@ -77,7 +95,7 @@ def find_jointed_direction(t, joints, springs, params, islands, island, w, c, la
         )
         _fill_system(t, springs, params, islands, island, w, c, lag, row, system, 0.0)
         add_joints(t, joints, islands, island, w, armed, system)
-        solve_system(t, islands, island, w, system)
+        solve_system(t, islands, island, w, system, False, np.inf)
         if not arm_limits(t, joints, islands, island, w, armed):
             break
     return store
@@ -171,6 +189,13 @@ def _append_clique(span, near_start, near, count, nodes, found, start, sets, tot
         found[total] = nodes[y]
         total += 1
         y += span[nodes[y]]
+    # Most contacts have the nodes of the one before: those of the same two affine bodies.
+    last = start[sets - 1] if sets > 0 else begin
+    same = begin - last == total - begin
+    for y in range(begin, total):
+        same = same and found[y] == found[last + y - begin]
+    if same:
+        return sets, begin
     for y in range(begin, total):
         for z in range(begin, y):
             if not nodes_meet(near_start, near, found[y], found[z]):
@@ -313,7 +338,7 @@ def add_contacts(t, params, islands, island, w, c, system, row, kept):
     vertex_node, vertex_group, kinds, fixed, rest = t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest
     limit = params.dhat * params.dhat
     nodes, coefs, r3, b33, scratch = row.nodes, row.coefs, row.offset, row.curve, row.spread
-    curved = new_curvature_scratch()
+    curved, columns = new_curvature_scratch(), new_columns()
     for p in range(islands.pair_start[island], islands.pair_start[island + 1]):
         if bound[p] >= params.dhat:
             continue
@@ -344,12 +369,18 @@ def add_contacts(t, params, islands, island, w, c, system, row, kept):
             for a in range(3):
                 direction[nodes[y], a] += coefs[y] * pull * r3[a]
         stiff = (4.0 * second_slope + 2.0 * first_slope / square) * scale * kappa
-        for a in range(3):
-            for b in range(3):
-                b33[a, b] = stiff * r3[a] * r3[b]
-        _add_outer_product(
-            count, nodes, coefs, b33, scratch, span, first, row_start, rows, start, data, place, front
-        )
+        affine = collects(count, nodes, span)
+        if affine:
+            push_column(
+                columns, count, nodes, coefs, r3, stiff, first, row_start, rows, start, data, place, front
+            )
+        else:
+            for a in range(3):
+                for b in range(3):
+                    b33[a, b] = stiff * r3[a] * r3[b]
+            _add_outer_product(
+                count, nodes, coefs, b33, scratch, span, first, row_start, rows, start, data, place, front
+            )
         if kept < 0.0:
             continue
         distance = math.sqrt(square)
@@ -358,11 +389,16 @@ def add_contacts(t, params, islands, island, w, c, system, row, kept):
         strength = -2.0 * first_slope * scale * kappa
         count, number = curvature_rows(t, pairs, weights, p, x, r3, distance, strength, kept, curved)
         if number > 0:
-            _add_rows(count, number, curved, first, row_start, rows, start, data, place, front)
+            _add_rows(
+                affine, columns, count, number, curved, first, row_start, rows, start, data, place, front
+            )
         if scale < 1.0:
             count, number = mollifier_rows(t, pairs, weights, p, x, kappa * value, curved)
             if number > 0:
-                _add_rows(count, number, curved, first, row_start, rows, start, data, place, front)
+                _add_rows(
+                    affine, columns, count, number, curved, first, row_start, rows, start, data, place, front
+                )
+    add_columns(columns, first, row_start, rows, start, data, place, front)
 
 
 @inlined
@@ -380,6 +416,7 @@ def add_friction(t, params, islands, island, w, lag, system, row):
     lagged, weights, normals, forces, pull = lag.rows, lag.weights, lag.normals, lag.force, lag.pull
     vertex_node, vertex_group, kinds, fixed, rest = t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest
     nodes, coefs, r3, b33, scratch = row.nodes, row.coefs, row.offset, row.curve, row.spread
+    columns = new_columns()
     for z in range(islands.lag_start[island], islands.lag_start[island + 1]):
         p = islands.lag_order[z]
         along = 0.0
@@ -405,19 +442,28 @@ def add_friction(t, params, islands, island, w, lag, system, row):
                 across = (1.0 if a == b else 0.0) - normals[p, a] * normals[p, b]
                 confirmed = free * (pull[p, a] * r3[b] + r3[a] * pull[p, b])
                 b33[a, b] = force * ratio * (across - confirmed)
-        _add_outer_product(
-            count, nodes, coefs, b33, scratch, span, first, row_start, rows, start, data, place, front
-        )
+        if collects(count, nodes, span):
+            push_columns(columns, count, nodes, coefs, b33, first, row_start, rows, start, data, place, front)
+        else:
+            _add_outer_product(
+                count, nodes, coefs, b33, scratch, span, first, row_start, rows, start, data, place, front
+            )
+    add_columns(columns, first, row_start, rows, start, data, place, front)
 
 
 @inner
-def solve_system(t, islands, island, w, system):
-    """Turn the gradient in w.direction into the Newton direction. Returns minus the product of the two."""
+def solve_system(t, islands, island, w, system, strict, longest):
+    """Turn the gradient in w.direction into the Newton direction. Returns whether the direction is good: always, unless
+    ``strict``; then the matrix must be positive definite, and no node may move farther than ``longest`` [m] along an
+    axis. w.direction is of no use otherwise.
+    """
     t, islands, w, system = borrow(t), borrow(islands), borrow(w), borrow(system)
+    if not factorise(system, strict) and strict:
+        return False
     direction = w.direction
-    decrease = 0.0
     right = np.empty(3 * system.first[system.first.shape[0] - 1])
     first, last = islands.member_start[island], islands.member_start[island + 1]
+    size = 0.0
     for turn in range(2):
         for m in range(first, last):
             body = islands.members[m]
@@ -428,19 +474,23 @@ def solve_system(t, islands, island, w, system):
                     elif turn == 0:
                         right[3 * w.place[v] + k] = -direction[v, k]
                     else:
-                        decrease -= direction[v, k] * right[3 * w.place[v] + k]
                         direction[v, k] = right[3 * w.place[v] + k]
+                        size = max(size, abs(direction[v, k]))
         if turn == 0:
-            factorise(system)
             solve(system, right)
-    return decrease
+    return not strict or size < longest
 
 
 @inner
-def _add_rows(count, number, curved, first, row_start, rows, start, data, place, front):
+def _add_rows(affine, columns, count, number, curved, first, row_start, rows, start, data, place, front):
     """Add the outer products of the first ``number`` rows of a CurvatureScratch, each times its scale, to the entries
-    of the system."""
+    of the system, or collect them."""
     nodes, made, scales = curved.nodes, curved.rows, curved.scales
+    if affine:
+        add_rows(
+            columns, count, nodes, number, made, scales, first, row_start, rows, start, data, place, front
+        )
+        return
     for y in range(count):
         for z in range(count):
             if place[nodes[z]] > place[nodes[y]]:

@@ -15,6 +15,9 @@ from tussle.server.physics.jit import inner
 
 __all__ = ["candidate_pairs"]
 
+INSERTED_MOST = 32
+"""The longest list of boxes that is sorted by insertion."""
+
 
 @inner
 def _boxes_overlap(low, high, a, b):
@@ -47,8 +50,16 @@ def _boxes_in_region(low, high, first, last, region, axis, names, boxes):
         ):
             names[count] = i
             count += 1
-    order = np.argsort(low[names[:count], axis])
-    names[:count] = names[:count][order]
+    if count > INSERTED_MOST:
+        order = np.argsort(low[names[:count], axis])
+        names[:count] = names[:count][order]
+    else:
+        for n in range(1, count):
+            name, place = names[n], n
+            while place > 0 and low[names[place - 1], axis] > low[name, axis]:
+                names[place] = names[place - 1]
+                place -= 1
+            names[place] = name
     for n in range(count):
         for k in range(3):
             boxes[k, n] = low[names[n], k]

@@ -79,11 +79,13 @@ def _add_rest(system, child, f, source, source_at, data, target, target_at, into
 
 @inner
 def _eliminate(data, start, width, tiles, height, rest, rest_at, pivots):
-    """Factorise the columns of a front and subtract their product from its rest.
+    """Factorise the columns of a front and subtract their product from its rest. Returns whether they are positive
+    definite.
 
     width: nodes. tiles: of the nodes; height: of its rows.
     """
     stride = tiles * TILE_SIZE
+    positive = True
     for low in range(0, tiles, STRIP):
         high = min(tiles, low + STRIP)
         for k in range(low, high):
@@ -96,7 +98,7 @@ def _eliminate(data, start, width, tiles, height, rest, rest_at, pivots):
                         data, row + k * TILE_SIZE,
                     )  # fmt: skip
                 if i == k:
-                    factor_tile(data, corner, pivots)
+                    positive = factor_tile(data, corner, pivots) and positive
                 else:
                     solve_tile(data, corner, pivots, data, row + k * TILE_SIZE)
         count = min(TILE * high, 3 * width) - TILE * low
@@ -112,11 +114,16 @@ def _eliminate(data, start, width, tiles, height, rest, rest_at, pivots):
                     data, left, data, start + j * stride + low * TILE_SIZE, count,
                     rest, rest_at + triangle_size(i - tiles) + (j - tiles) * TILE_SIZE,
                 )  # fmt: skip
+    return positive
 
 
 @inner
-def factorise(system):
-    """Overwrite the entries of a System with its lower Cholesky factor."""
+def factorise(system, strict):
+    """Overwrite the entries of a System with its lower Cholesky factor. Returns whether it is positive definite.
+
+    strict: stop at the first front that is not, with no factor. Otherwise its pivots that are not positive become tiny.
+    """
+    positive = True
     fronts = system.first.shape[0] - 1
     depth, place = system.depth, system.rest
     youngest = np.full(fronts, -1, np.int64)
@@ -141,10 +148,13 @@ def factorise(system):
         while child >= 0:
             _add_rest(system, child, f, others, place[child], data, own, place[f], into)
             child = older[child]
-        _eliminate(data, start, width, tiles, height, own, place[f], pivots)
+        positive = _eliminate(data, start, width, tiles, height, own, place[f], pivots) and positive
+        if strict and not positive:
+            return False
         if system.parent[f] >= 0:
             older[f] = youngest[system.parent[f]]
             youngest[system.parent[f]] = f
+    return positive
 
 
 @inner

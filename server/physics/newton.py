@@ -18,7 +18,7 @@ import numpy as np
 from tussle.server.physics.assembly import find_jointed_direction
 from tussle.server.physics.barrier import barrier, measure_distances, mollifier
 from tussle.server.physics.broadphase import candidate_pairs
-from tussle.server.physics.distance import EDGE_EDGE
+from tussle.server.physics.distance import EDGE_EDGE, pair_travel
 from tussle.server.physics.friction import update_pulls
 from tussle.server.physics.islands import group_by_island, label_islands, second_vertex
 from tussle.server.physics.jit import borrow, inlined, inner, kernel
@@ -137,10 +137,10 @@ def _new_workspace(t, q_start, predicted, takes_part):
 
 
 @inner
-def _set_swept_boxes(t, w, done, margin):
-    """Set the boxes of the unfinished bodies: from the iterate to the trial, inflated by ``margin`` [m]."""
-    for b in range(done.shape[0]):
-        if not done[b]:
+def _set_swept_boxes(t, w, searched, margin):
+    """Set the boxes of the bodies that are searched: from the iterate to the trial, inflated by ``margin`` [m]."""
+    for b in range(w.turned.shape[0]):
+        if searched[b]:
             for v in range(t.vertex_start[b], t.vertex_start[b + 1]):
                 for k in range(3):
                     w.low[v, k] = min(w.x[v, k], w.x_trial[v, k]) - margin
@@ -148,9 +148,10 @@ def _set_swept_boxes(t, w, done, margin):
 
 
 @inner
-def _find_candidates(t, apart, w, present, dhat):
-    """Return the candidates of the boxes, each inflated by half of dhat, with bounds and weights at the iterate; not
-    sorted.
+def _find_candidates(t, apart, w, present, searched, dhat):
+    """Return the candidates of groups that are searched, (groups,), with bounds and weights at the iterate; not sorted.
+
+    All pairs that can come within dhat while each vertex is in its box.
     """
     pairs = candidate_pairs(
         t.points,
@@ -161,7 +162,7 @@ def _find_candidates(t, apart, w, present, dhat):
         t.face_start,
         w.low - 0.5 * dhat,
         w.high + 0.5 * dhat,
-        t.mobile,
+        searched,
         t.bends,
         present,
     )
@@ -170,7 +171,49 @@ def _find_candidates(t, apart, w, present, dhat):
     bound = np.empty(pairs.shape[0])
     weights = np.empty((pairs.shape[0], 4))
     measure_distances(pairs, w.x, dhat, bound, weights)
-    return pairs, bound, weights
+    # Primitives that are far apart although their boxes overlap cannot meet within them.
+    reach = np.empty(w.x.shape[0])
+    for v in range(reach.shape[0]):
+        square = 0.0
+        for k in range(3):
+            square += max(w.x[v, k] - w.low[v, k], w.high[v, k] - w.x[v, k]) ** 2
+        reach[v] = math.sqrt(square)
+    near = 0
+    for p in range(pairs.shape[0]):
+        nearer = pair_travel(reach, pairs[p, 0], pairs[p, 1], pairs[p, 2], pairs[p, 3], pairs[p, 4])
+        if bound[p] - nearer < dhat:
+            bound[near] = bound[p]
+            for k in range(5):
+                pairs[near, k] = pairs[p, k]
+            for k in range(4):
+                weights[near, k] = weights[p, k]
+            near += 1
+    return pairs[:near], bound[:near], weights[:near]
+
+
+@inner
+def _keep_candidates(t, c, searched, pairs, bound, weights):
+    """Return the candidates of a search, and the earlier ones of groups that were not searched: their boxes hold."""
+    t, c = borrow(t), borrow(c)
+    holds = np.empty(c.pairs.shape[0], np.bool_)
+    kept = 0
+    for p in range(holds.shape[0]):
+        a, b = t.vertex_group[c.pairs[p, 1]], t.vertex_group[second_vertex(c.pairs, p)]
+        holds[p] = not (searched[a] or searched[b])
+        kept += holds[p]
+    total = kept + pairs.shape[0]
+    all_pairs, all_bound, all_weights = np.empty((total, 5), np.int64), np.empty(total), np.empty((total, 4))
+    n = 0
+    for p in range(holds.shape[0]):
+        if holds[p]:
+            all_bound[n] = c.bound[p]
+            for k in range(5):
+                all_pairs[n, k] = c.pairs[p, k]
+            for k in range(4):
+                all_weights[n, k] = c.weights[p, k]
+            n += 1
+    all_pairs[kept:], all_bound[kept:], all_weights[kept:] = pairs, bound, weights
+    return all_pairs, all_bound, all_weights
 
 
 @inner
@@ -352,11 +395,13 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
     t, springs = borrow(t), borrow(springs)
     bodies = t.kind.shape[0]
     present = np.ones(t.mobile.shape[0], np.bool_)
+    searched = np.zeros(t.mobile.shape[0], np.bool_)
     takes_part = np.zeros(bodies, np.bool_)
     done = np.ones(bodies, np.bool_)
     for b in range(bodies):
         present[b] = active[b]
         takes_part[b] = active[b] and t.mobile[b]
+        searched[b] = takes_part[b]
         done[b] = not takes_part[b]
     step_size = np.zeros(bodies)
     last_size = np.full(bodies, np.inf)
@@ -389,6 +434,7 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
         stale = True
         if begun:
             stale = False
+            searched[:] = False
             running = False
             for i in range(islands.member_start.shape[0] - 1):
                 if done[islands.members[islands.member_start[i]]]:
@@ -404,15 +450,17 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
                     store = find_jointed_direction(t, joints, springs, params, islands, i, w, c, lag, store)
                 for m in range(islands.member_start[i], islands.member_start[i + 1]):
                     b = islands.members[m]
-                    step_size[b], outside = limit_direction(t, w, b)
-                    stale = stale or outside
+                    step_size[b], searched[b] = limit_direction(t, w, b)
+                    stale = stale or searched[b]
             if not running:
                 break
             iterations += 0 if guessing else 1
         if stale:
-            _set_swept_boxes(t, w, done, BOX_MARGIN * params.dhat)
-            pairs, bound, weights = _find_candidates(t, joints.apart, w, present, params.dhat)
-            if not begun:
+            _set_swept_boxes(t, w, searched, BOX_MARGIN * params.dhat)
+            pairs, bound, weights = _find_candidates(t, joints.apart, w, present, searched, params.dhat)
+            if begun:
+                pairs, bound, weights = _keep_candidates(t, c, searched, pairs, bound, weights)
+            else:
                 lag = _lag_contacts(t, joints, pairs, bound, weights, w.x, params)
                 joined = lag.groups
                 if joints.links.shape[0] > 0:

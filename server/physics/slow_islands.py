@@ -44,19 +44,10 @@ def find_direction(t, springs, params, islands, i, w, c, lag, store, last_size, 
     last = 0.0
     for m in range(islands.member_start[i], islands.member_start[i + 1]):
         last = max(last, last_size[islands.members[m]])
-    if iterations >= SLOW and last < np.inf:
-        store, decrease = find_newton_direction(t, springs, params, islands, i, w, c, lag, store, 1.0)
-        size = 0.0
-        for m in range(islands.member_start[i], islands.member_start[i + 1]):
-            b = islands.members[m]
-            for n in range(t.node_start[b], t.node_start[b + 1]):
-                for k in range(3):
-                    size = max(size, abs(w.direction[n, k]))
-        if decrease > 0.0 and size < SIZE_MAX * last:
-            return store
     kept = 0.0 if iterations >= CURVED else -1.0
-    store, _ = find_newton_direction(t, springs, params, islands, i, w, c, lag, store, kept)
-    return store
+    if iterations >= SLOW and last < np.inf:
+        kept = 1.0
+    return find_newton_direction(t, springs, params, islands, i, w, c, lag, store, kept, SIZE_MAX * last)
 
 
 @inner

@@ -47,7 +47,7 @@ DHAT_SHARE = 1e-3
 """The default tolerance of a step, in units of dhat: of contact forces."""
 MOTION_SHARE = 1e-3
 """The default tolerance of a step, in units of its own motion, or of the motion that friction takes for none."""
-PART_ITERATIONS = 12
+PART_ITERATIONS = 20
 """The iterations that each further part of a tick has at least, when earlier ones used up the limit of the scene."""
 LOAD_MAX = 1.5
 """The impulse between two bodies in a step from which on they collide, in units of the weight of the lighter one times
@@ -257,18 +257,25 @@ def _joined(reports: list[StepReport]) -> StepReport:
     """
     if len(reports) == 1:
         return reports[0]
-    weights = np.array([np.linalg.norm(report.impulses, axis=2) for report in reports])
-    total = weights.sum(axis=0)
-    points = np.array([np.where(np.isnan(report.points), 0.0, report.points) for report in reports])
-    touched = total > 0.0
-    mean = np.full(points.shape[1:], np.nan)
-    mean[touched] = (weights[..., None] * points).sum(axis=0)[touched] / total[touched, None]
+    impulses = reports[0].impulses.copy()
+    total, sums = np.zeros(impulses.shape[:2]), np.zeros(impulses.shape)
+    for report in reports:
+        if report is not reports[0]:
+            impulses += report.impulses
+        # Few of all pairs of bodies touch.
+        touching = np.nonzero(~np.isnan(report.points[:, :, 0]))
+        weight = np.linalg.norm(report.impulses[touching], axis=1)
+        total[touching] += weight
+        sums[touching] += weight[:, None] * report.points[touching]
+    touched = np.nonzero(total)
+    mean = np.full(impulses.shape, np.nan)
+    mean[touched] = sums[touched] / total[touched][:, None]
     return replace(
         reports[-1],
         iterations=sum(report.iterations for report in reports),
         min_distance=min(report.min_distance for report in reports),
         converged=all(report.converged for report in reports),
-        impulses=np.sum([report.impulses for report in reports], axis=0),
+        impulses=impulses,
         points=mean,
         friction=sum(report.friction for report in reports),
         joints=np.concatenate(

@@ -25,6 +25,8 @@ __all__ = ["TILE", "TILE_SIZE", "factor_tile", "solve_tile", "subtract_product"]
 TILE = 12
 """Unknowns along a side of a tile: an affine body, or four nodes."""
 TILE_SIZE = TILE * TILE
+PIVOT_MIN = 1e-12
+"""The square of the smallest pivot."""
 LANES = 4
 QUARTER = ir.VectorType(ir.DoubleType(), LANES)
 
@@ -144,13 +146,16 @@ def solve_tile(factor, factor_at, pivots, out, out_at):
 
 @inner
 def factor_tile(data, at, pivots):
-    """Factorise a symmetric tile in place (lower Cholesky) and write the inverses of the pivots.
+    """Factorise a symmetric tile in place (lower Cholesky) and write the inverses of the pivots. Returns whether it is
+    positive definite.
 
-    A pivot that rounding made negative becomes tiny.
+    A pivot that is not positive, or that rounding made negative, becomes tiny.
     """
+    positive = True
     for j in range(TILE):
         column = at + TILE * j
-        pivot = math.sqrt(max(data[column + j], 1e-12))
+        positive = positive and data[column + j] > 0.0
+        pivot = math.sqrt(max(data[column + j], PIVOT_MIN))
         inverse = 1.0 / pivot
         pivots[j] = inverse
         data[column + j] = pivot
@@ -160,3 +165,4 @@ def factor_tile(data, at, pivots):
             scale = data[column + k]
             for i in range(k, TILE):
                 data[at + TILE * k + i] = fma(-data[column + i], scale, data[at + TILE * k + i])
+    return positive

@@ -43,7 +43,7 @@ def solve_dense(t, cliques, clique_start, matrix, right, place):  # type: ignore
             for r in range(3):
                 for c in range(3):
                     system.data[at + 12 * c + r] = block[r, c]
-    factorise(system)
+    assert factorise(system, True)
     b = np.empty(3 * system.first[-1])
     x = np.zeros(right.shape[0])
     for i in range(place.shape[0]):

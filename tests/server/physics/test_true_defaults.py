@@ -167,7 +167,8 @@ def test_a_tick_of_parts_reports_the_whole_blow() -> None:
         most = max(most, report.iterations)
         seen = report.contacts == 0 or np.isfinite(report.points[1, 0]).all()
         assert seen
-    assert total == pytest.approx(13.5 * state.v[4], rel=1e-3, abs=1e-3) and total[0] > 13.5 * 3
+    # Of the blow: where both sides are symmetric only up to rounding, a part in 10,000 of it is across.
+    assert np.linalg.norm(total - 13.5 * state.v[4]) < 1e-3 * total[0] and total[0] > 13.5 * 3
 
 
 @pytest.mark.parametrize(
