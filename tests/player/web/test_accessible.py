@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.person import Person, in_browser, violations
+from tests.support.practice import brace, practise
 
 pytestmark = in_browser
 
@@ -90,6 +91,33 @@ def test_a_match(mira: Person, mode: str) -> None:
     mira.page.wait_for_selector("[data-test=leave], [data-test=find]")
     if mira.page.locator("[data-test=leave]").count():
         leave(mira)
+
+
+def test_the_result_of_a_match(mira: Person) -> None:
+    """A duel that is decided on health after one round, with what the numbers mean."""
+    practise(mira, rounds=1)
+    brace(mira)
+    mira.page.wait_for_selector("[data-test=over] [data-test=places]")
+    mira.page.click("text=What the numbers mean")
+    check(mira, "result")
+    leave(mira)
+
+
+def test_the_forms_of_the_editor(mira: Person) -> None:
+    """A body with all its properties open, and each form of the tools."""
+    mira.go()
+    choose(mira, "Sandbox")
+    mira.page.check("text=New lobbies by code only")
+    mira.page.click("[data-test=open]")
+    mira.page.wait_for_selector("[data-test=ready]")
+    mira.until("Boolean(window.__edit) && window.__edit.scene().loaded && window.__edit.shapes()")
+    mira.page.locator("[data-body]").first.click()
+    mira.page.wait_for_selector("[data-test=inspector] details.sect")
+    mira.evaluate("document.querySelectorAll('details.sect').forEach((part) => { part.open = true; })")
+    for form in ("array", "new", "save"):
+        mira.page.click(f"[data-test={form}]")
+        check(mira, f"editor-{form}")
+    leave(mira)
 
 
 @pytest.mark.parametrize("mode", ["Sandbox", "Spring"])

@@ -77,8 +77,25 @@ function useSomebody(within: number): boolean {
   return now.value - seen < within;
 }
 
-/** The newest running duel, live. Nothing in a narrow window, while the page is hidden, before the first login, or while
- * no duel runs. */
+/** The place of the picture while there is none, so that the list below it stays where it is. */
+function Nobody({ awaited }: { awaited: boolean }) {
+  return (
+    <section class="tile" aria-label="Live" style={{ flex: "none" }} data-test="no-preview">
+      <div class="feat">
+        <svg viewBox="-2 -1 4 2" width="100%" height="100%" fill="none" stroke="var(--line-strong)" stroke-width="0.012" stroke-dasharray="0.05 0.05" aria-hidden="true">
+          <polygon points="0.83,0.34 0.34,0.83 -0.34,0.83 -0.83,0.34 -0.83,-0.34 -0.34,-0.83 0.34,-0.83 0.83,-0.34" />
+        </svg>
+      </div>
+      <div class="row lab">
+        <span class="tag end">{awaited ? "A duel comes up" : "No duel now"}</span>
+        <span class="small mute">Duels that run are shown here.</span>
+      </div>
+    </section>
+  );
+}
+
+/** The newest running duel, live. Nobody in it while the page is hidden, before the first login, or while no duel runs;
+ * nothing at all in a narrow window. */
 export function Preview({ running }: { running: readonly SessionView[] }) {
   const [watched, setWatched] = useState<string | null>(null);
   const wide = useMatch("(min-width: 761px)");
@@ -95,7 +112,8 @@ export function Preview({ running }: { running: readonly SessionView[] }) {
     else if (loggedIn && here && candidate && over && rested) setWatched(candidate);
   }, [wide, asleep, loggedIn, here, candidate, over, rested, watched]);
   const shown = useWatched(watched, () => setWatched(null));
-  if (!shown || !wide) return null;
+  if (!wide) return null;
+  if (!shown) return <Nobody awaited={candidate !== null} />;
   const state = shown.state.value;
   const names = state.seats.map((seat) => shortName(seat.name));
   const leader = state.result ? state.seats.find((seat) => seat.seat === state.result?.winner) : null;
