@@ -163,8 +163,12 @@ def _ball(radius: Any, cells: Any = 4, lobes: Any = ()) -> int:
     return (_whole(cells) + 1) ** 3
 
 
-def _platform(sides: Any, radius: Any, depth: Any, bottom_scale: Any = 1.0) -> int:
+def _platform(sides: Any, radius: Any, depth: Any, bottom_scale: Any = 1.0, apothems: Any = ()) -> int:
     _numbers(radius=radius, depth=depth, bottom_scale=bottom_scale)
+    if not isinstance(apothems, list | tuple) or len(apothems) not in (0, sides):
+        raise ValueError("there is one apothem for each side")
+    for apothem in apothems:
+        _number(apothem)
     return 2 * _whole(sides)
 
 

@@ -8,56 +8,23 @@ This module must never import a mode.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from tussle.lobby.rules.actions import ActionSpec
 from tussle.lobby.wire.session_events import EventFields
+from tussle.lobby.wire.world_events import (
+    UNSET,
+    ForkBegun,
+    Place,
+    SeatAtStart,
+    TurnStarted,
+    Unset,
+    WorldEvent,
+    WorldSetUp,
+)
 
 __all__ = ["MODE_EVENTS"]
-
-UNSET = msgspec.UNSET
-Unset = msgspec.UnsetType
-
-Place = tuple[float, float, float]
-
-
-class WorldEvent(EventFields, frozen=True):
-    """Of every event of a world: simulated time [s], round from 1, turn from 0."""
-
-    tick: int
-    time_sim: float
-    round: int
-    turn: int
-
-
-class SeatAtStart(msgspec.Struct, frozen=True):
-    """Who has a seat of a run."""
-
-    seat: int
-    player: str
-    name: str
-    kind: Literal["person", "bot"]
-    skill: str
-
-
-class WorldSetUp(WorldEvent, frozen=True, kw_only=True):
-    """The rules of a run. ``seed``: 63 bits as digits; older servers send an integer."""
-
-    mode: str
-    rules_version: int
-    seed: str
-    params: dict[str, Any]
-
-
-class ForkBegun(WorldEvent, frozen=True):
-    """The run begins with the state of another session after ``parent_tick``."""
-
-    parent: str
-    parent_tick: int
-    exact: bool
-
 
 # Duel
 
@@ -88,18 +55,6 @@ class DuelSetUp(WorldSetUp, frozen=True, kw_only=True):
     seats: tuple[DuelSeat, ...]
 
 
-class TurnStarted(WorldEvent, frozen=True, kw_only=True):
-    """A seat may act. ``ends_at``: when its time is over [ms of the store's clock], on the socket only; ``deadline_s``:
-    null without a limit."""
-
-    seat: int
-    deadline_s: float | None
-    actions: ActionSpec
-    alive: tuple[bool, ...]
-    rules: dict[str, Any]
-    ends_at: int | Unset = UNSET
-
-
 class DuelTurnStarted(TurnStarted, frozen=True, kw_only=True):
     """A seat may act; all that a bot needs. Arrays run over the seats."""
 
@@ -115,6 +70,9 @@ class DuelTurnStarted(TurnStarted, frozen=True, kw_only=True):
     toughness: tuple[float, ...]
     bodies: tuple[str, ...]
     skips: tuple[int, ...]
+    sides: tuple[float, ...]
+    fallen: tuple[int, ...]
+    cracked: tuple[int, ...]
     bout: int
     wins: tuple[int, ...]
 
@@ -187,6 +145,20 @@ class DuelBoutStarted(WorldEvent, frozen=True):
     bout: int
     wins: tuple[int, ...]
     order: tuple[int, ...]
+
+
+class DuelRimCracked(WorldEvent, frozen=True):
+    """Sides of the mat have cracked. ``falls``: the round before which they fall."""
+
+    sides: tuple[int, ...]
+    falls: int
+
+
+class DuelRimFell(WorldEvent, frozen=True):
+    """Sides of the mat fall. ``distances``: of every side from the centre from now on [m]."""
+
+    sides: tuple[int, ...]
+    distances: tuple[float, ...]
 
 
 class DuelTurnEnded(WorldEvent, frozen=True):
@@ -546,6 +518,8 @@ MODE_EVENTS: dict[str, dict[str, type[EventFields]]] = {
         "out": DuelOut,
         "bout_ended": DuelBoutEnded,
         "bout_started": DuelBoutStarted,
+        "rim_cracked": DuelRimCracked,
+        "rim_fell": DuelRimFell,
         "turn_ended": DuelTurnEnded,
         "result": DuelResult,
         "forked": ForkBegun,

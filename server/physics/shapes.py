@@ -333,16 +333,34 @@ def ball(radius: float, cells: int = 4, lobes: Sequence[Sequence[float]] = ()) -
     return Mesh(np.ascontiguousarray(points), cube.faces, cube.tetrahedra)
 
 
-def platform(sides: int, radius: float, depth: float, bottom_scale: float = 1.0) -> Mesh:
-    """A regular slab with its top at y = 0, such as the Octagon. Its caps fan out from vertex 0, so they stay flat."""
+def platform(
+    sides: int, radius: float, depth: float, bottom_scale: float = 1.0, apothems: Sequence[float] = ()
+) -> Mesh:
+    """A slab with its top at y = 0, such as the Octagon: regular, or with sides at other distances from the centre,
+    ``apothems``, of which each keeps its direction. Its caps fan out from vertex 0, so they stay flat."""
     n = int(sides)
-    top = _ring(n, radius, phase=math.pi / n)
+    top = _corners(apothems, n) if apothems else _ring(n, radius, phase=math.pi / n)
     vertices = [(x, 0.0, z) for x, z in top] + [(x * bottom_scale, -depth, z * bottom_scale) for x, z in top]
     faces = [(0, k + 1, k) for k in range(1, n - 1)] + [(n, n + k, n + k + 1) for k in range(1, n - 1)]
     for k in range(n):
         j = (k + 1) % n
         faces += [(k, j, n + j), (k, n + j, n + k)]
     return _obstacle((vertices, faces))
+
+
+def _corners(apothems: Sequence[float], n: int) -> list[Point]:
+    """Return the corners of a convex polygon, side k with its normal at the angle 2 pi k / n; corner k is between the
+    sides k and k + 1. Raises ValueError if a side has no length."""
+    if len(apothems) != n or n < 3:
+        raise ValueError("there is one apothem for each of three or more sides")
+    turn = 2.0 * math.pi / n
+    near = [float(distance) for distance in apothems]
+    ends = [(near[(k + 1) % n] - near[k] * math.cos(turn)) / math.sin(turn) for k in range(n)]
+    starts = [(near[k] * math.cos(turn) - near[k - 1]) / math.sin(turn) for k in range(n)]
+    if min(near) <= 0.0 or any(end <= start for start, end in zip(starts, ends, strict=True)):
+        raise ValueError("the sides do not bound a polygon")
+    axes = [(math.cos(turn * k), math.sin(turn * k)) for k in range(n)]
+    return [(a * x - s * z, a * z + s * x) for a, s, (x, z) in zip(near, ends, axes, strict=True)]
 
 
 def slab(size: Sequence[float]) -> Mesh:

@@ -261,9 +261,13 @@ class Simulation:
         return cls(spec, mode, world, rules, (0,) * mode.seat_count, 0).recalled(brief)
 
     def recalled(self, brief: Mapping[str, Any]) -> Simulation:
-        """Another world of the same spec, as ``recall`` returns it, without compiling the scene again."""
+        """Another world of the same spec, as ``recall`` returns it. It compiles the scene again only if the payload has
+        another one."""
         rules, poses = self.mode.recall(brief)
-        return Simulation(self.spec, self.mode, self._world.posed(poses), rules, self._acks, self.epoch)
+        scene, world = self.mode.scene(rules, self.spec.seed), self._world
+        if scene != world.model.scene:
+            world = _worlds().compile(scene, grips=bool(self.spec.scene))
+        return Simulation(self.spec, self.mode, world.posed(poses), rules, self._acks, self.epoch)
 
     def branch(self) -> Simulation:
         """An independent copy. It costs nothing: all shared parts are immutable."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tussle.server.modes.duel.mat import distance_to_rim
 from tussle.server.modes.duel.taught import decide_taught, taught_policy
 from tussle.server.modes.mode import Action, Look, Outcome
 
@@ -146,15 +147,20 @@ def _planner(brief: Mapping[str, Any], seat: int, looks: int, look: Look, rng: n
 
 
 def _value(brief: Mapping[str, Any], seat: int, outcome: Outcome) -> float:
-    """The value of an outcome to the seat: health lost, seats out, and bodies near the rim."""
+    """The value of an outcome to the seat: health lost, seats out, and bodies near the rim, or on a side that has
+    cracked."""
     value = 0.0
     radius = brief["rules"]["arena_radius"]
+    fallen = {*brief.get("fallen", ()), *brief.get("cracked", ())}
+    room = distance_to_rim(np.array(outcome.positions), fallen) if fallen else None
     for other, lives in enumerate(brief["alive"]):
         if not lives:
             continue
         loss = brief["health"][other] - max(0.0, outcome.health[other])
         x, _, z = outcome.positions[other]
         rim = max(0.0, math.hypot(x, z) / radius - 0.6)
+        if room is not None:  # the side that has fallen, or that falls next, is nearer than the radius
+            rim = max(rim, 0.4 - float(room[other]) / radius)
         if other == seat:
             value -= loss + 25.0 * rim if outcome.alive[other] else 150.0
         elif outcome.alive[other]:

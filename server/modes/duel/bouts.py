@@ -75,19 +75,21 @@ def close_bout(
         past=(*state.past, *(out for out in state.outs if not _has_left(out))),
         bout=number,
         first_turn=turn,
+        rim=msgspec.UNSET,
     )
     begun = {"bout": number, "wins": list(wins), "order": [seat for seat in seats if seat in here]}
     return state, [*events, mode.event(state, "bout_started", begun)], False
 
 
-def fresh_places(state: DuelState, bodies: Sequence[CatalogueBody]) -> Effect:
-    """Move every body to its place in a bout that begins."""
+def fresh_places(state: DuelState, bodies: Sequence[CatalogueBody], *, rebuild: bool) -> Effect:
+    """Move every body to its place in a bout that begins. rebuild: the mat was no longer whole."""
     here = present(state)
     poses = spawn_poses(state.seed, state.bout, bodies)
     return Effect(
         remove=tuple(seat for seat in range(len(poses)) if seat not in here),
         place={seat: poses[seat] for seat in here},
         halt=True,
+        rebuild=rebuild,
     )
 
 

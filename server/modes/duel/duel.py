@@ -1,14 +1,16 @@
 """The duel: each seat owns a body on the Octagon and launches it at the others. The last seat that is in wins.
 
 A seat is out when its body falls off the Octagon or has no health left. Blows cost health
-(server/modes/duel/damage.py). Body i of the scene belongs to seat i. Angles in degrees: azimuth from +x towards +z,
-elevation from the ground up. This mode must never draw a random number after the set-up.
+(server/modes/duel/damage.py); in late rounds the sides of the Octagon fall (server/modes/duel/crumbling.py). Body i of
+the scene belongs to seat i; behind them are the slabs of sides that fell last. Angles in degrees: azimuth from +x
+towards +z, elevation from the ground up. This mode must never draw a random number after the set-up.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
@@ -20,7 +22,9 @@ from tussle.lobby.rules.scenes import Scene
 from tussle.lobby.rules.turns import TurnOrder
 from tussle.server.modes.duel import bot as duel_bot
 from tussle.server.modes.duel.bouts import close_bout, fresh_places, match_result
+from tussle.server.modes.duel.crumbling import crack_sides, drop_sides
 from tussle.server.modes.duel.damage import DamageRules, Hit, find_hits
+from tussle.server.modes.duel.mat import RIM
 from tussle.server.modes.duel.moves import build_scene, find_target, push, push_energy
 from tussle.server.modes.duel.outs import close_blows, find_outs, take_hits, take_out
 from tussle.server.modes.duel.report import (
@@ -36,6 +40,7 @@ from tussle.server.modes.duel.report import (
 from tussle.server.modes.duel.state import (
     AIR_DRAG,
     BRACE_DRAG,
+    FALL_S,
     HOP_ELEVATION,
     LATE_AFTER_S,
     LATE_DRAG,
@@ -64,7 +69,7 @@ class Duel(TurnMode):
     """The rules, for the seats and bodies of one session."""
 
     name: ClassVar[str] = "duel"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     seats: ClassVar[tuple[int, int]] = (2, 6)
     state_type: ClassVar[type[msgspec.Struct]] = DuelState
     params_type: ClassVar[type[TurnParams]] = DuelParams
@@ -102,10 +107,10 @@ class Duel(TurnMode):
         return state, [self.event(state, "set_up", payload)]
 
     def scene(self, state: DuelState, seed: int) -> Scene:
-        return build_scene(seed, self.bodies)
+        return build_scene(seed, self.bodies, state.fallen, state.loose)
 
     def owners(self, state: DuelState) -> list[tuple[int | None, str]]:
-        return [(seat.seat, seat.body) for seat in self.players]
+        return [*((seat.seat, seat.body) for seat in self.players), *[(None, RIM)] * state.loose]
 
     # Queries
 
@@ -178,27 +183,28 @@ class Duel(TurnMode):
         return Control(drag=self._drag(state, view.dt))
 
     def _drag(self, state: DuelState, dt: float) -> Floats:
-        """Damping of the coming tick [1/s], shape (n,)."""
+        """Damping of the coming tick [1/s], shape (n,): of the seats' bodies, then of the slabs."""
         drag = np.where(state.touching, self._rolling, AIR_DRAG)
         elapsed = state.turn.ticks * dt
         if elapsed > LATE_AFTER_S:
             drag += LATE_DRAG * (elapsed - LATE_AFTER_S)
-        if state.stage == "settling":
+        if state.stage == "settling" and not state.loose:
             drag += SETTLE_DRAG
         elif any(state.braced):
             drag += BRACE_DRAG * np.array(state.braced)
-        return drag
+        return np.append(drag, [AIR_DRAG] * state.loose) if state.loose else drag
 
     def on_tick(
         self, state: DuelState, before: View, view: View
     ) -> tuple[DuelState, Effect, list[ModeEvent]]:
-        ground = view.impulses[: self.seat_count, self.seat_count]
-        touching = tuple(bool(pushed) for pushed in np.any(ground, axis=1))
+        ground = view.impulses[: self.seat_count, self.seat_count :]
+        touching = tuple(bool(pushed) for pushed in np.any(ground, axis=(1, 2)))
         if state.stage == "acting":  # the tick only takes out a seat that left; the world still waits
             state = msgspec.structs.replace(state, touching=touching)
             return self._after_leave(state, view)
         events: list[ModeEvent] = []
         removed: tuple[int, ...] = ()
+        falling = state.stage == "settling" and state.loose > 0
         if state.stage == "moving":
             hits: list[Hit] = []
             if view.impulses[: self.seat_count, : self.seat_count].any():
@@ -208,9 +214,11 @@ class Duel(TurnMode):
                 )
             if hits or state.blows:
                 state, events = take_hits(self, state, view, hits)
+        if state.stage == "moving" or falling:
             state, removed, more = find_outs(self, state, view)
             events += more
-        velocities, rates = view.velocities, view.rates  # zero for bodies that went out in an earlier tick
+        # zero for bodies that went out in an earlier tick
+        velocities, rates = view.velocities[: self.seat_count], view.rates[: self.seat_count]
         if removed:
             living = list(state.order.living_seats)
             velocities, rates = velocities[living], rates[living]
@@ -227,18 +235,21 @@ class Duel(TurnMode):
             ),
         )
         at_rest = state.quiet >= REST_TICKS
-        few = state.stage == "moving" and len(state.order.living_seats) < 2
+        few = (state.stage == "moving" or falling) and len(state.order.living_seats) < 2
+        if falling and not few and state.turn.ticks < round(FALL_S / view.dt):
+            return state, Effect(remove=removed), events
         if not (at_rest or few or state.turn.ticks >= round(LIMIT_S / view.dt)):
             return state, Effect(remove=removed), events
-        if state.stage == "settling":
+        if falling:
+            state, effect, more = self._end_fall(state, view)
+        elif state.stage == "settling":
             state, more = self._begin_turn(state, view)
-            events += more
+            effect = Effect(halt=True)
         else:
-            state, more = self._end_turn(state, view, at_rest=at_rest)
-            events += more
-            if state.stage == "settling":
-                return state, fresh_places(state, self.bodies), events
-        return state, Effect(remove=removed, halt=True), events
+            state, effect, more = self._end_turn(state, view, at_rest=at_rest)
+        if not effect.place:
+            effect = replace(effect, remove=(*removed, *effect.remove))
+        return state, effect, events + more
 
     def _after_leave(self, state: DuelState, view: View) -> tuple[DuelState, Effect, list[ModeEvent]]:
         if self.keeps_waiting(state):
@@ -246,10 +257,7 @@ class Duel(TurnMode):
         state = msgspec.structs.replace(
             state, turn=msgspec.structs.replace(state.turn, ticks=1, start_tick=view.tick - 1)
         )
-        state, events = self._end_turn(state, view, at_rest=True)
-        if state.stage == "settling":
-            return state, fresh_places(state, self.bodies), events
-        return state, Effect(halt=True), events
+        return self._end_turn(state, view, at_rest=True)
 
     # Turns
 
@@ -267,24 +275,58 @@ class Duel(TurnMode):
         actions = self.legal(state, view, state.order.current)
         return turn_started_payload(state, view, self.bodies, actions, self.deadline_s(state))
 
-    def _end_turn(self, state: DuelState, view: View, *, at_rest: bool) -> tuple[DuelState, list[ModeEvent]]:
-        """End the turn; then begin the next turn, or the next bout, or give the result."""
+    def _end_turn(
+        self, state: DuelState, view: View, *, at_rest: bool
+    ) -> tuple[DuelState, Effect, list[ModeEvent]]:
+        """End the turn; then begin the next turn, or let cracked sides fall first, or decide the bout."""
         state, events = close_blows(self, state, range(self.seat_count))
         events.append(self.event(state, "turn_ended", turn_ended_payload(state, view, at_rest=at_rest)))
         if len(state.order.living_seats) > 1:
-            order = state.order.end_turn(skipped=state.turn.skipped)
+            before, order = state.order, state.order.end_turn(skipped=state.turn.skipped)
             if order.round <= self.params.rounds:
-                state, more = self._begin_turn(msgspec.structs.replace(state, order=order), view)
-                return state, events + more
+                state = msgspec.structs.replace(state, order=order)
+                if order.round > before.round and state.cracked:
+                    state, more = drop_sides(self, state, view)
+                    return state, Effect(halt=True, rebuild=True), events + more
+                state, more = self._next_turn(state, view, new_round=order.round > before.round)
+                return state, Effect(halt=True), events + more
+        state, effect, more = self._decide(state, view)
+        return state, effect, events + more
+
+    def _end_fall(self, state: DuelState, view: View) -> tuple[DuelState, Effect, list[ModeEvent]]:
+        """Take out the slabs that fell, and begin the first turn of the round, or decide the bout."""
+        if len(state.order.living_seats) < 2:
+            return self._decide(state, view)
+        order = state.order
+        if not order.lives(order.current):  # it fell with its side
+            order = msgspec.structs.replace(order.end_turn(), round=order.round, turn=order.turn)
+            state = msgspec.structs.replace(state, order=order)
+        state, events = self._next_turn(state, view, new_round=True)
+        slabs = tuple(range(self.seat_count, self.seat_count + state.loose))
+        return state, Effect(remove=slabs, halt=True), events
+
+    def _next_turn(
+        self, state: DuelState, view: View, *, new_round: bool
+    ) -> tuple[DuelState, list[ModeEvent]]:
+        """Begin a turn. In a new round sides may crack first."""
+        events: list[ModeEvent] = []
+        if new_round:
+            state, events = crack_sides(self, state, self.params.falls_from)
+        state, more = self._begin_turn(state, view)
+        return state, events + more
+
+    def _decide(self, state: DuelState, view: View) -> tuple[DuelState, Effect, list[ModeEvent]]:
+        """Begin the next bout, or give the result."""
         result, to_win = rank(state, self.bodies), self.params.rounds_to_win
+        events: list[ModeEvent] = []
         if to_win > 1:
-            state, more, decided = close_bout(self, state, result, to_win, self._full)
-            events += more
+            broken = bool(state.fallen)
+            state, events, decided = close_bout(self, state, result, to_win, self._full)
             if not decided:
-                return state, events
+                return state, fresh_places(state, self.bodies, rebuild=broken), events
             result = match_result(state, result)
         events.append(self.event(state, "result", result_payload(state, result, view.tick)))
-        return msgspec.structs.replace(state, stage="over", result=result), events
+        return msgspec.structs.replace(state, stage="over", result=result), Effect(halt=True), events
 
     def recall(self, brief: Mapping[str, Any]) -> tuple[DuelState, list[Floats | None]]:
         """The brief does not contain damage dealt, blows and outs of earlier turns. They do not affect later ticks."""

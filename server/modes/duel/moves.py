@@ -11,12 +11,8 @@ from typing import Any
 import numpy as np
 
 from tussle.lobby.rules.scenes import Body, Material, Quaternion, Recipe, Scene, Vector
+from tussle.server.modes.duel.mat import mat_body, slab_bodies
 from tussle.server.modes.duel.state import (
-    ARENA_BOTTOM,
-    ARENA_DEPTH,
-    ARENA_FRICTION,
-    ARENA_RADIUS,
-    ARENA_SIDES,
     DHAT,
     HOP_ELEVATION,
     HOP_SPEED,
@@ -58,8 +54,11 @@ def spawn_poses(seed: int, bout: int, catalogue: Sequence[CatalogueBody]) -> lis
     return poses
 
 
-def build_scene(seed: int, catalogue: Sequence[CatalogueBody]) -> Scene:
-    """Return the Octagon with the bodies at their places in the first bout."""
+def build_scene(
+    seed: int, catalogue: Sequence[CatalogueBody], fallen: Sequence[int] = (), loose: int = 0
+) -> Scene:
+    """Return the Octagon with the bodies at their places in the first bout, without the sides that have fallen, of
+    which the last ``loose`` ones are bodies."""
     bodies = [
         Body(
             id=f"{body.id}-{seat}",
@@ -72,23 +71,9 @@ def build_scene(seed: int, catalogue: Sequence[CatalogueBody]) -> Scene:
             zip(catalogue, spawn_poses(seed, 1, catalogue), strict=True)
         )
     ]
-    arena = Body(
-        id="octagon",
-        kind="static",
-        shape=Recipe(
-            kind="platform",
-            params={
-                "sides": ARENA_SIDES,
-                "radius": ARENA_RADIUS,
-                "depth": ARENA_DEPTH,
-                "bottom_scale": ARENA_BOTTOM,
-            },
-        ),
-        material=Material(density=1000.0, friction=ARENA_FRICTION),
-    )
     # The damage and the bodies are balanced with these numbers (bench/balance).
     return Scene(
-        bodies=(*bodies, arena),
+        bodies=(*bodies, *slab_bodies(fallen, loose), mat_body(fallen)),
         name="octagon",
         dhat=DHAT,
         contact_mass=15.0,

@@ -16,6 +16,7 @@ import numpy as np
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
 from tussle.lobby.rules.turns import TurnOrder
+from tussle.server.modes.duel.mat import RIM_APOTHEM, distance_to_rim, side_distances
 from tussle.server.modes.duel.moves import opening_scale
 from tussle.server.modes.duel.state import (
     ARENA_BOTTOM,
@@ -32,6 +33,7 @@ from tussle.server.modes.duel.state import (
     DuelParams,
     DuelState,
     Out,
+    Rim,
     Turn,
 )
 from tussle.server.modes.mode import CatalogueBody, Result, Score, Seat, View, describe_seat
@@ -115,7 +117,8 @@ def turn_started_payload(
     """Return the payload of ``turn_started``, from which every bot decides. Arrays run over the seats.
 
     orientations: the images of the local axes, 3 x 3 numbers; the first axis points to the soft face. speeds: at full
-    power in this turn [m/s].
+    power in this turn [m/s]. sides: the distance of each side of the mat from the centre [m]; fallen, cracked: those
+    that are gone, and those that fall before the next round.
     """
     count = len(bodies)
     scale = opening_scale(state.order.turn - state.first_turn)
@@ -130,7 +133,10 @@ def turn_started_payload(
         "alive": [state.order.lives(seat) for seat in range(count)],
         "braced": list(state.braced),
         "touching": list(state.touching),
-        "distance_to_rim": _distance_to_rim(view.positions[:count]).tolist(),
+        "distance_to_rim": distance_to_rim(view.positions[:count], state.fallen).tolist(),
+        "sides": list(side_distances(state.fallen)),
+        "fallen": list(state.fallen),
+        "cracked": list(state.cracked),
         "speeds": [body.speed * scale for body in bodies],
         "masses": view.masses[:count].tolist(),
         "toughness": [body.toughness for body in bodies],
@@ -148,6 +154,7 @@ def turn_started_payload(
             "spin_speed": SPIN_SPEED,
             "spin_rate": SPIN_RATE,
             "opening": scale != 1.0,
+            "rim_apothem": RIM_APOTHEM,
         },
     }
 
@@ -189,6 +196,7 @@ def recall(brief: Mapping[str, Any], count: int, to_win: int) -> tuple[DuelState
             bout=2 * to_win - 1,
             first_turn=int(brief["turn"]) if brief["rules"]["opening"] else 0,
             wins=(0,) * count,
+            rim=_recalled_rim(brief),
         )
         if any(
             len(part) != count
@@ -198,6 +206,20 @@ def recall(brief: Mapping[str, Any], count: int, to_win: int) -> tuple[DuelState
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise Refused(f"not a turn_started payload: {error}", code="bad_brief") from None
     return state, [pose if lives else None for pose, lives in zip(poses, alive, strict=True)]
+
+
+def _recalled_rim(brief: Mapping[str, Any]) -> Rim | msgspec.UnsetType:
+    """The mat of a payload; an older server has none in it. Raises ValueError."""
+    fallen, cracked = _sides(brief.get("fallen", ())), _sides(brief.get("cracked", ()))
+    return Rim(fallen, cracked) if fallen or cracked else msgspec.UNSET
+
+
+def _sides(numbers: Sequence[Any]) -> tuple[int, ...]:
+    """Numbers of sides of the mat. Raises ValueError."""
+    sides = tuple(int(side) for side in numbers)
+    if not set(sides) <= set(range(ARENA_SIDES)):
+        raise ValueError("the mat has no such side")
+    return sides
 
 
 def first_turn(seat: int, positions: Floats, rows: Floats, energy: float = 0.0) -> Turn:
@@ -218,7 +240,7 @@ def turn_ended_payload(state: DuelState, view: View, *, at_rest: bool) -> dict[s
     count = len(state.health)
     moved = np.linalg.norm(view.positions[:count] - np.array(turn.positions).reshape(-1, 3), axis=1)
     living = state.order.living_seats
-    rim = _distance_to_rim(view.positions[list(living)])
+    rim = distance_to_rim(view.positions[list(living)], state.fallen)
     return {
         "seat": state.order.current,
         "ticks": turn.ticks,
@@ -295,15 +317,6 @@ def result_payload(state: DuelState, result: Result, tick: int) -> dict[str, Any
         "points": [result.scores[seat].points for seat in range(count)],
         "xp": [result.scores[seat].xp for seat in range(count)],
     }
-
-
-def _distance_to_rim(positions: Floats) -> Floats:
-    """The horizontal distance of each centre to the nearest side of the Octagon [m], negative outside; shape (n,)."""
-    angles = 2.0 * math.pi * np.arange(ARENA_SIDES) / ARENA_SIDES
-    normals = np.stack([np.cos(angles), np.sin(angles)])
-    inner = ARENA_RADIUS * math.cos(math.pi / ARENA_SIDES)
-    distance: Floats = inner - (positions[:, [0, 2]] @ normals).max(axis=1)
-    return distance
 
 
 def _tumble(rows: Floats, was: Floats) -> Floats:

@@ -26,6 +26,7 @@ __all__ = [
     "DHAT",
     "DRAW_GAP",
     "ELEVATION_MAX",
+    "FALL_S",
     "HOP_ELEVATION",
     "HOP_SPEED",
     "LATE_AFTER_S",
@@ -42,6 +43,7 @@ __all__ = [
     "DuelParams",
     "DuelState",
     "Out",
+    "Rim",
     "Turn",
 ]
 
@@ -55,6 +57,7 @@ AIR_DRAG = 0.1  # 1/s
 LATE_DRAG, LATE_AFTER_S = 6.0, 1.6
 SETTLE_DRAG = BRACE_DRAG = 4.0
 LIMIT_S = 4.0
+FALL_S = 0.75  # for which sides of the mat fall at least
 
 ELEVATION_MAX = 60.0
 HOP_ELEVATION, HOP_SPEED = 70.0, 0.55
@@ -70,10 +73,12 @@ Cause = Literal["fallen", "broken", "forfeit"]
 
 
 class DuelParams(TurnParams, frozen=True):
-    """The parameters of a duel. ``rounds``: after the last one a bout ends. ``rounds_to_win``: bouts that a seat must
-    win; a match has at most twice as many less one."""
+    """The parameters of a duel. ``rounds``: after the last one a bout ends. ``falls_from``: the round before which two
+    sides of the mat fall for the first time; two more fall before each later one. ``rounds_to_win``: bouts that a seat
+    must win; a match has at most twice as many less one."""
 
     rounds: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 15
+    falls_from: Annotated[int, msgspec.Meta(ge=3, le=1000)] = 5
     rounds_to_win: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
 
 
@@ -104,10 +109,20 @@ class Turn(msgspec.Struct, frozen=True):
     min_distance: float = math.inf
 
 
+class Rim(msgspec.Struct, frozen=True):
+    """The sides of the mat that are gone, and those that fall before the next round. ``loose``: how many of the last
+    fallen ones are bodies of the scene."""
+
+    fallen: tuple[int, ...] = ()
+    cracked: tuple[int, ...] = ()
+    loose: int = 0
+
+
 class DuelState(msgspec.Struct, frozen=True):
     """All that varies. Tuples run over the seats. ``damage``: the flat matrix dealt[by][to], of the whole match.
     ``bout``: its number, from 1; ``first_turn``: its first one; ``past``: the outs of earlier bouts, but for seats
-    that left; ``wins``: bouts won."""
+    that left; ``wins``: bouts won; ``rim``: left out while the mat is whole, so that the bytes and hashes of such a
+    state are those of before a mat could fall."""
 
     stage: Stage
     order: TurnOrder
@@ -126,3 +141,16 @@ class DuelState(msgspec.Struct, frozen=True):
     first_turn: int = 0
     wins: tuple[int, ...] = ()
     past: tuple[Out, ...] = ()
+    rim: Rim | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def fallen(self) -> tuple[int, ...]:
+        return () if self.rim is msgspec.UNSET else self.rim.fallen
+
+    @property
+    def cracked(self) -> tuple[int, ...]:
+        return () if self.rim is msgspec.UNSET else self.rim.cracked
+
+    @property
+    def loose(self) -> int:
+        return 0 if self.rim is msgspec.UNSET else self.rim.loose

@@ -328,6 +328,26 @@ export interface DuelResult {
   state_hash: string;
 }
 
+/** Sides of the mat have cracked. `falls`: the round before which they fall. */
+export interface DuelRimCracked {
+  tick: number;
+  time_sim: number;
+  round: number;
+  turn: number;
+  sides: number[];
+  falls: number;
+}
+
+/** Sides of the mat fall. `distances`: of every side from the centre from now on [m]. */
+export interface DuelRimFell {
+  tick: number;
+  time_sim: number;
+  round: number;
+  turn: number;
+  sides: number[];
+  distances: number[];
+}
+
 /** Who has a seat of a duel, with its body, mass [kg] and health [points]. */
 export interface DuelSeat {
   seat: number;
@@ -401,6 +421,9 @@ export interface DuelTurnStarted {
   toughness: number[];
   bodies: string[];
   skips: number[];
+  sides: number[];
+  fallen: number[];
+  cracked: number[];
   bout: number;
   wins: number[];
 }
@@ -794,6 +817,8 @@ export interface EventData {
   readonly out: DuelOut | CurlingOut;
   readonly bout_ended: DuelBoutEnded;
   readonly bout_started: DuelBoutStarted;
+  readonly rim_cracked: DuelRimCracked;
+  readonly rim_fell: DuelRimFell;
   readonly turn_ended: DuelTurnEnded | CurlingTurnEnded;
   readonly result: DuelResult | CurlingResult | SlotModeResult;
   readonly forked: ForkBegun;

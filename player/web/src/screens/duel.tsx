@@ -32,6 +32,7 @@ export function Duel({ client, drawer }: { client: SessionClient; drawer: boolea
         {state.phase === "over" ? <Result client={client} state={state} won={won} points="Damage dealt" /> : <Clock client={client} state={state} />}
         <StageView client={client} label={stageLabel(state, seat)} class={act.yours ? "aiming" : ""} onStage={act.onStage}>
           <StageButtons act={act} />
+          <RimWarning state={state} />
         </StageView>
         {seat !== null && <Hints state={state} act={act} />}
         {seat !== null && state.phase !== "over" && <AimTile client={client} state={state} act={act} />}
@@ -41,6 +42,16 @@ export function Duel({ client, drawer }: { client: SessionClient; drawer: boolea
         <Chat client={client} class="split" />
       </div>
     </main>
+  );
+}
+
+/** Says that a part of the mat falls before the next round. */
+function RimWarning({ state }: { state: SessionState }) {
+  const shown = state.phase !== "over" && (state.brief?.cracked.length ?? 0) > 0;
+  return (
+    <p class="rimwarn" role="status" data-test="rim-warning" hidden={!shown}>
+      {shown && `The dark sides fall before round ${state.round + 1}`}
+    </p>
   );
 }
 

@@ -43,6 +43,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
       "A blow does damage by its impulse, in N·s. The side with the eyes is soft.",
       "Or spin it, hop to another place, or brace to take less damage.",
       "A body that leaves the mat or has no health is out. The last one wins.",
+      "From round 5 on two sides of the mat fall before each round. They crack a round before.",
     ],
     facts: [
       ["Mat", "octagon, 3.6 m"],

@@ -41,6 +41,9 @@ export interface Brief {
   readonly speeds: readonly number[];
   readonly masses: readonly number[];
   readonly rules: Data;
+  /** The distance of each side of the mat from the centre [m], and the sides that fall before the next round. */
+  readonly sides: readonly number[];
+  readonly cracked: readonly number[];
 }
 
 /** A `turn_started`, as the seat to move needs it. */
@@ -59,6 +62,8 @@ export function readBrief(d: Data): Brief {
     speeds: numbers(d, "speeds"),
     masses: numbers(d, "masses"),
     rules: part(d, "rules"),
+    sides: numbers(d, "sides"),
+    cracked: numbers(d, "cracked"),
   };
 }
 

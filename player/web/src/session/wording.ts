@@ -44,6 +44,10 @@ export function describe(state: SessionState, event: Event): LogRow | null {
     }
     case "bout_started":
       return row(`Round ${num(d, "bout")}: every body is whole again`);
+    case "rim_cracked":
+      return row(`The rim cracks on two sides: they fall before round ${num(d, "falls")}`, true);
+    case "rim_fell":
+      return row("Two sides of the mat fall", true);
     case "end_scored":
       return row(num(d, "seat", -1) < 0 ? `End ${num(d, "end")}: no stone counts` : `End ${num(d, "end")}: ${num(d, "points")} for ${name(seat)}`, true, seat);
     case "turn_started":

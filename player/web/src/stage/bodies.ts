@@ -3,6 +3,7 @@
 
 import * as THREE from "three";
 import type { Topology, TopologyBody } from "../wire/frames";
+import { DARKEST } from "./cracks";
 import { INK, PROP, SIGNAL } from "./palette";
 import { normalsOf, soften } from "./soften";
 
@@ -31,14 +32,24 @@ function patch(material: THREE.Material, eyes: Eyes | null, rim: boolean): void 
     shader.uniforms["eyes"] = { value: eyes?.at ?? new THREE.Vector4() };
     shader.uniforms["eyesFrom"] = { value: eyes?.from ?? 1e9 };
     shader.vertexShader = shader.vertexShader
-      .replace("#include <common>", "#include <common>\nvarying vec3 vRest;\nvarying float vFacing;")
+      .replace("#include <common>", "#include <common>\nvarying vec3 vRest;\nvarying float vFacing;\nvarying float vDamage;\n#ifdef USE_INSTANCING\nattribute float damage;\n#endif")
       .replace("#include <defaultnormal_vertex>", NORMAL)
-      .replace("#include <begin_vertex>", "#include <begin_vertex>\nvRest = position;\nvFacing = normal.x;");
+      .replace("#include <begin_vertex>", "#include <begin_vertex>\nvRest = position;\nvFacing = normal.x;\n#ifdef USE_INSTANCING\nvDamage = damage;\n#else\nvDamage = 0.0;\n#endif");
     shader.fragmentShader = shader.fragmentShader
-      .replace("#include <common>", "#include <common>\nvarying vec3 vRest;\nvarying float vFacing;\nuniform vec4 eyes;\nuniform float eyesFrom;")
+      .replace("#include <common>", "#include <common>\nvarying vec3 vRest;\nvarying float vFacing;\nvarying float vDamage;\nuniform vec4 eyes;\nuniform float eyesFrom;")
       .replace(
         "#include <color_fragment>",
         /* glsl */ `#include <color_fragment>
+  if (vDamage > 0.0) {
+    // Dark, and cracked along the zeros of a wavy function: more of them, and wider, the more is lost.
+    vec3 c = vRest * 11.0;
+    float f = sin(c.x + 1.6 * sin(1.3 * c.y + 0.7 * c.z)) + sin(1.1 * c.z + 1.8 * sin(0.9 * c.y - 1.2 * c.x));
+    float hurt = sqrt(vDamage);
+    float shown = smoothstep(-0.15, 0.15, hurt - 0.5 - 0.5 * sin(0.5 * c.x - 0.7 * c.y + 0.6 * c.z + 2.0));
+    float crack = step(0.08, vDamage) * (1.0 - smoothstep(0.6, 1.0, abs(f) / (shown * (0.06 + 0.2 * vDamage) + 1e-4)));
+    diffuseColor.rgb *= 1.0 - ${DARKEST} * vDamage;
+    diffuseColor.rgb = mix(diffuseColor.rgb, vec3(0.008, 0.015, 0.013), 0.9 * crack);
+  }
   if (vRest.x > eyesFrom && vFacing > 0.12) {
     vec2 q = vec2(abs(vRest.z - eyes.x) - eyes.z, (vRest.y - eyes.y) * 0.78) / eyes.w;
     float d = length(q);
@@ -146,6 +157,7 @@ export class Bodies {
     mesh.castShadow = mesh.receiveShadow = true;
     mesh.instanceMatrix.setUsage(THREE.DynamicDrawUsage);
     members.forEach((_, i) => mesh.setColorAt(i, new THREE.Color(PROP)));
+    geometry.setAttribute("damage", new THREE.InstancedBufferAttribute(new Float32Array(members.length), 1));
     const wire = new THREE.BufferGeometry();
     wire.setAttribute("position", new THREE.BufferAttribute(body.vertices.slice(), 3));
     wire.setIndex(new THREE.BufferAttribute(body.faces.slice(), 1));
@@ -231,6 +243,15 @@ export class Bodies {
       if (shape.mesh.instanceColor) shape.mesh.instanceColor.needsUpdate = true;
     }
     for (const one of this.elastic) (one.mesh.material as THREE.MeshLambertMaterial).color.set(colours[one.body] ?? PROP);
+  }
+
+  /** The share of its health that each moving body has lost. */
+  setDamage(damage: readonly number[]): void {
+    for (const shape of this.shapes) {
+      const lost = shape.mesh.geometry.attributes["damage"]!;
+      shape.members.forEach((body, i) => lost.setX(i, damage[body] ?? 0));
+      lost.needsUpdate = true;
+    }
   }
 
   setWireframe(shown: boolean): void {

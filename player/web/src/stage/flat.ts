@@ -3,6 +3,8 @@
 
 import type { Topology, TopologyBody } from "../wire/frames";
 import { drawsInSoftware } from "./browser";
+import { CRACK, DARKEST, cracksOf, cracksShown, jagged } from "./cracks";
+import type { Crack } from "./cracks";
 import { arenaOf, hull, middleOf, outlineOf } from "./outline";
 import type { Point } from "./outline";
 import { INK, PROP, SIGNAL, WORLD } from "./palette";
@@ -19,6 +21,10 @@ interface FlatBody {
   /** Its outline over ground; empty: it is not shown. */
   outline: readonly Point[];
   seen: readonly Point[];
+  /** The share of its health that is lost, its cracks in its own coordinates, and over ground. */
+  damage: number;
+  readonly cracks: readonly Crack[];
+  split: readonly (readonly Point[])[];
 }
 
 export class FlatView implements View {
@@ -36,6 +42,7 @@ export class FlatView implements View {
   private middle = { x: 0, z: 0 };
   private aim: AimPicture | null = null;
   private ring: Point | null = null;
+  private cracked: readonly (readonly Point[])[] = [];
 
   constructor() {
     this.element.className = "flat";
@@ -50,7 +57,7 @@ export class FlatView implements View {
     const arena = arenaOf(topology.bodies);
     this.outline = arena ? outlineOf(arena).corners : [];
     this.walls = topology.bodies.filter((body) => body.kind === "static" && body !== arena).map((body) => hull(pairs(body.vertices)));
-    this.bodies = topology.bodies.filter((body) => body.kind !== "static").map((body) => ({ body, ...eyesOf(body), colour: PROP, outline: [], seen: [] }));
+    this.bodies = topology.bodies.filter((body) => body.kind !== "static").map((body) => ({ body, ...eyesOf(body), colour: PROP, outline: [], seen: [], damage: 0, cracks: cracksOf(greatest(body.vertices, 0), greatest(body.vertices, 2)), split: [] }));
     this.resize(this.size.width, this.size.height);
   }
 
@@ -60,6 +67,14 @@ export class FlatView implements View {
 
   setColours(colours: readonly (string | null)[]): void {
     this.bodies.forEach((one, i) => (one.colour = colours[i] ?? PROP));
+  }
+
+  setDamage(damage: readonly number[]): void {
+    this.bodies.forEach((one, i) => (one.damage = damage[i] ?? 0));
+  }
+
+  setCracked(parts: readonly (readonly Point[])[]): void {
+    this.cracked = parts;
   }
 
   setTheme(theme: "dark" | "light"): void {
@@ -105,6 +120,7 @@ export class FlatView implements View {
       const shown = (poses.active[i] ?? false) && at + 12 <= poses.rows.length;
       one.outline = [];
       one.seen = [];
+      one.split = [];
       if (!shown) return;
       const r = poses.rows;
       const place = (x: number, y: number, z: number): Point => [r[at]! + x * r[at + 3]! + y * r[at + 6]! + z * r[at + 9]!, r[at + 2]! + x * r[at + 5]! + y * r[at + 8]! + z * r[at + 11]!];
@@ -113,6 +129,7 @@ export class FlatView implements View {
       for (let k = 0; k < vertices.length; k += 3) flat.push(place(vertices[k]!, vertices[k + 1]!, vertices[k + 2]!));
       one.outline = hull(flat);
       one.seen = one.eyes.map(([x, y, z]) => place(x, y, z));
+      one.split = one.cracks.slice(0, cracksShown(one.damage)).map((crack) => crack.map(([x, z]) => place(x, 0, z)));
     });
     this.aim = aim;
     this.ring = ring !== null && poses.active[ring] ? [poses.rows[12 * ring]!, poses.rows[12 * ring + 2]!] : null;
@@ -132,6 +149,7 @@ export class FlatView implements View {
       if (!one.outline.length) return;
       const marked = this.chosen.includes(i);
       this.fill(one.outline, one.colour, marked ? SIGNAL : INK, marked ? 0.04 : 0.02);
+      if (one.damage > 0) this.scar(g, one);
       for (const [x, z] of one.seen) {
         this.dot(x, z, one.eye, "#FFFFFF");
         this.dot(x, z, one.eye * 0.55, INK);
@@ -139,6 +157,25 @@ export class FlatView implements View {
     });
     this.drawAim(g);
     return false;
+  }
+
+  /** Darker, and split, the more of its health a body has lost. */
+  private scar(g: CanvasRenderingContext2D, one: FlatBody): void {
+    g.save();
+    this.trace(one.outline);
+    g.clip();
+    g.globalAlpha = DARKEST * one.damage;
+    g.fillStyle = INK;
+    g.fill();
+    g.globalAlpha = 0.85;
+    g.strokeStyle = INK;
+    g.lineWidth = 0.014;
+    for (const line of one.split) {
+      g.beginPath();
+      line.forEach(([x, z], i) => (i ? g.lineTo(x, z) : g.moveTo(x, z)));
+      g.stroke();
+    }
+    g.restore();
   }
 
   private drawMat(g: CanvasRenderingContext2D): void {
@@ -171,6 +208,18 @@ export class FlatView implements View {
       g.restore();
     }
     g.globalAlpha = 1;
+    for (const part of this.cracked) {
+      g.globalAlpha = 0.5;
+      g.fillStyle = INK;
+      this.trace(part);
+      g.fill();
+      g.globalAlpha = 1;
+      g.strokeStyle = CRACK;
+      g.lineWidth = 0.025;
+      g.beginPath();
+      jagged(part[0]!, part[1]!).forEach(([x, z], i) => (i ? g.lineTo(x, z) : g.moveTo(x, z)));
+      g.stroke();
+    }
   }
 
   private drawAim(g: CanvasRenderingContext2D): void {

@@ -3,8 +3,10 @@
 
 import * as THREE from "three";
 import type { TopologyBody } from "../wire/frames";
+import { CRACK, jagged } from "./cracks";
 import { outlineOf } from "./outline";
 import type { Point } from "./outline";
+import { INK } from "./palette";
 import type { WorldTheme } from "./palette";
 import type { House } from "./view";
 
@@ -12,6 +14,7 @@ const SCALE = 320; // texels per metre
 
 export class Mat {
   readonly group = new THREE.Group();
+  private readonly cracks = new THREE.Group();
   readonly corners: readonly Point[];
   readonly top: number;
   private readonly texture: THREE.CanvasTexture;
@@ -59,12 +62,34 @@ export class Mat {
     floor.rotation.x = -Math.PI / 2;
     floor.position.y = bottom - 0.45;
     floor.receiveShadow = true;
-    this.group.add(surface, rim, edge, floor);
+    this.group.add(surface, rim, edge, floor, this.cracks);
     slab.dispose();
     this.disposables.push(face, printed, flat, sides, line, edge.material, floor.geometry, floor.material as THREE.Material, this.texture);
   }
 
+  /** Parts that fall soon are dark, with a line along which they break off. */
+  setCracked(parts: readonly (readonly Point[])[]): void {
+    this.dropCracks();
+    for (const part of parts) {
+      const shape = new THREE.ShapeGeometry(new THREE.Shape(part.map(([x, z]) => new THREE.Vector2(x, -z)))).rotateX(-Math.PI / 2);
+      const dark = new THREE.Mesh(shape, new THREE.MeshBasicMaterial({ color: INK, transparent: true, opacity: 0.4, depthWrite: false, toneMapped: false }));
+      dark.position.y = this.top + 0.002;
+      const line = new THREE.Mesh(ribbon(jagged(part[0]!, part[1]!), 0.014), new THREE.MeshBasicMaterial({ color: CRACK, side: THREE.DoubleSide, toneMapped: false }));
+      line.position.y = this.top + 0.003;
+      this.cracks.add(dark, line);
+    }
+  }
+
+  private dropCracks(): void {
+    for (const one of [...this.cracks.children] as THREE.Mesh<THREE.BufferGeometry, THREE.Material>[]) {
+      one.geometry.dispose();
+      one.material.dispose();
+      this.cracks.remove(one);
+    }
+  }
+
   dispose(): void {
+    this.dropCracks();
     for (const one of this.disposables) one.dispose();
   }
 }
@@ -187,4 +212,20 @@ function insetCorner(corners: readonly Point[], i: number, by: number): Point {
   const [mx, mz] = unit(ax + bx, az + bz);
   const sine = Math.abs(ax * mz - az * mx) || 1;
   return [x + (mx * by) / sine, z + (mz * by) / sine];
+}
+
+/** A flat band along points over ground [m]. */
+function ribbon(points: readonly Point[], half: number): THREE.BufferGeometry {
+  const vertices: number[] = [];
+  points.forEach(([x, z], i) => {
+    const [ax, az] = points[Math.max(0, i - 1)]!;
+    const [bx, bz] = points[Math.min(points.length - 1, i + 1)]!;
+    const length = Math.hypot(bx - ax, bz - az) || 1;
+    const [nx, nz] = [(half * (az - bz)) / length, (half * (bx - ax)) / length];
+    vertices.push(x + nx, 0, z + nz, x - nx, 0, z - nz);
+  });
+  const made = new THREE.BufferGeometry();
+  made.setAttribute("position", new THREE.Float32BufferAttribute(vertices, 3));
+  made.setIndex(points.slice(1).flatMap((_, i) => [2 * i, 2 * i + 1, 2 * i + 2, 2 * i + 1, 2 * i + 3, 2 * i + 2]));
+  return made;
 }

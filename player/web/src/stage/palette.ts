@@ -24,7 +24,11 @@ export const OBSERVER_MARK = 8;
 export const PROP = "#8FA39B";
 const PROPS = [PROP, "#B9A88C", "#9FB0BC", "#C7C2B4"] as const;
 
+/** The catalogue id of parts of the mat that have broken off. */
+export const RIM = "rim";
+
 export function propColour(id: string): string {
+  if (id === RIM) return WORLD.dark.mat;
   let hash = 0;
   for (const char of id) hash = (hash * 31 + char.charCodeAt(0)) >>> 0;
   return PROPS[hash % PROPS.length]!;

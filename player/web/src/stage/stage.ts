@@ -12,37 +12,15 @@ import type { Triangle } from "./impacts";
 import type { Disc } from "./labels";
 import { distinguish } from "./marks";
 import { Overlay } from "./overlay";
-import type { Arrow, Hold, PinSpec } from "./overlay";
+import type { PinSpec } from "./overlay";
+import type { Point } from "./outline";
 import { PLAYER_COLOURS, propColour } from "./palette";
 import { Pointers } from "./pointers";
 import type { Hand } from "./pointers";
 import type { OwnDrag } from "../session/owndrag";
 import type { Moments } from "../session/timeline";
-import type { AimPicture, CameraView, House, View } from "./view";
-
-export interface StageSeat {
-  readonly seat: number;
-  readonly name: string;
-  readonly mark: number;
-  readonly out: boolean;
-}
-
-export interface Drawn {
-  aim: AimPicture | null;
-  /** The body that the ring marks. */
-  ring: number | null;
-  handle: { x: number; y: number; z: number; text: string } | null;
-  /** Held and hovered handles, each with a tether to its target. */
-  holds?: readonly Hold[];
-  arrows?: readonly Arrow[];
-}
-
-/** How bodies look in a scene that is built: a colour each, pins of those who hold some, edges of the chosen ones. */
-export interface Marks {
-  readonly colours: readonly string[];
-  readonly pins: readonly { readonly body: number; readonly name: string; readonly mark: number }[];
-  readonly chosen: readonly number[];
-}
+import type { Drawn, Marks, StageSeat } from "./shown";
+import type { CameraView, House, View } from "./view";
 
 /** A mean frame that is slower than this takes the next plainer tier [ms]; in the plain tiers, whose aim is 30 frames a
  * second, the second one. */
@@ -259,6 +237,14 @@ export class Stage {
     this.view.setCamera(view, !this.overlay.calm);
     this.dirty = true;
   }
+
+  /** Parts of the mat that have cracked and fall soon: their corners over ground. */
+  setCracked(parts: readonly (readonly Point[])[]): void {
+    this.cracked = parts;
+    this.view.setCracked(parts);
+    this.dirty = true;
+  }
+  private cracked: readonly (readonly Point[])[] = [];
 
   setHouse(house: House | null): void {
     this.house = house;
@@ -541,6 +527,7 @@ export class Stage {
       if (this.topology) view.setTopology(this.topology);
       view.setTheme(this.mode);
       view.setHouse(this.house);
+      view.setCracked(this.cracked);
       this.applySeats();
       this.measure();
       tier = "D";
@@ -570,15 +557,18 @@ export class Stage {
       return;
     }
     const colours: (string | null)[] = this.movingBodies.map((body) => propColour(body.body || body.id));
+    const damage: number[] = this.movingBodies.map(() => 0);
     const pins: PinSpec[] = [];
     for (const seat of this.seats) {
       const bodies = this.bodiesOfSeat.get(seat.seat) ?? [];
       for (const body of bodies) {
         colours[body] = PLAYER_COLOURS[seat.mark] ?? null;
+        damage[body] = seat.damage ?? 0;
         if (!this.still) pins.push({ body, seat: seat.seat, name: seat.name, mark: seat.mark, bare: bodies.length > 1 });
       }
     }
     this.view.setColours(colours);
+    this.view.setDamage(damage);
     this.overlay.setPins(pins);
   }
 

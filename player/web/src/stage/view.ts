@@ -72,6 +72,10 @@ export interface View {
   corners(): readonly Point[];
   setTopology(topology: Topology): void;
   setColours(colours: readonly (string | null)[]): void;
+  /** The share of its health that each moving body has lost, 0 to 1: it darkens and cracks. */
+  setDamage(damage: readonly number[]): void;
+  /** Parts of the mat that fall soon: their corners over ground. */
+  setCracked(parts: readonly (readonly Point[])[]): void;
   setTheme(theme: "dark" | "light"): void;
   setWireframe(shown: boolean): void;
   /** Bodies that are chosen: their edges are drawn. */

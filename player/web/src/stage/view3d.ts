@@ -36,6 +36,8 @@ export class View3D implements View {
   private half: boolean;
   private size = { width: 1, height: 1 };
   private colours: readonly (string | null)[] = [];
+  private damage: readonly number[] = [];
+  private cracked: readonly (readonly Point[])[] = [];
   private wireframe = false;
   private house: House | null = null;
   private readonly probe = new THREE.Vector3();
@@ -102,6 +104,7 @@ export class View3D implements View {
     if (fresh || before !== this.arena) this.makeMat();
     if (!framed && this.mat) this.camera.setCorners(this.mat.corners);
     this.setColours(this.colours);
+    this.bodies.setDamage(this.damage);
   }
 
   private makeMat(): void {
@@ -112,6 +115,7 @@ export class View3D implements View {
     }
     if (!this.arena) return;
     this.mat = new Mat(this.arena, WORLD[this.theme], this.renderer.capabilities.getMaxAnisotropy(), this.house);
+    this.mat.setCracked(this.cracked);
     this.scene.add(this.mat.group);
     const { x: cx, z: cz } = middleOf(this.mat.corners);
     let reach = 1;
@@ -126,6 +130,16 @@ export class View3D implements View {
   setColours(colours: readonly (string | null)[]): void {
     this.colours = colours;
     this.bodies?.setColours(colours);
+  }
+
+  setDamage(damage: readonly number[]): void {
+    this.damage = damage;
+    this.bodies?.setDamage(damage);
+  }
+
+  setCracked(parts: readonly (readonly Point[])[]): void {
+    this.cracked = parts;
+    this.mat?.setCracked(parts);
   }
 
   setTheme(theme: "dark" | "light"): void {

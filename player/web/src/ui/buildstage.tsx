@@ -13,7 +13,7 @@ import { canScale } from "../session/shapes";
 import { ScenePicture } from "../stage/picture";
 import { markOfSeat } from "../stage/palette";
 import { Stage } from "../stage/stage";
-import type { Marks } from "../stage/stage";
+import type { Marks } from "../stage/shown";
 import type { Gizmo, GizmoMode } from "../stage/view";
 import { shortName } from "../text/format";
 import type { Body, Vec3 } from "../wire/scene";

@@ -7,7 +7,10 @@ import { soundContact, vibrate } from "../app/sound";
 import { drawnTier, wantedTier } from "../app/settings";
 import { bodies, calm, theme } from "../app/store";
 import type { SessionClient } from "../session/client";
+import { num } from "../session/events";
 import type { Blow, Out } from "../session/events";
+import { crackedParts } from "../session/rim";
+import type { Seat } from "../session/state";
 import { markOfSeat } from "../stage/palette";
 import { Stage } from "../stage/stage";
 import { shortName } from "../text/format";
@@ -23,6 +26,11 @@ interface Props {
   children?: ComponentChildren;
   class?: string;
   onStage?: (stage: Stage | null) => void;
+}
+
+/** The share of its health that a seat's body has lost, in steps of a twentieth. */
+function damageOf(seat: Seat): number {
+  return seat.full && seat.health !== null ? Math.round(20 * Math.max(0, 1 - seat.health / seat.full)) / 20 : 0;
 }
 
 /** A blow is seen: it sounds, the phone of who is hit vibrates, and what was lost flies to the bars. */
@@ -97,10 +105,20 @@ export function StageView({ client, label, still = false, flat = true, children,
       stops.push(
         effect(() => {
           const seats = client.state.value.seats;
-          const next = JSON.stringify(seats.map((seat) => [seat.seat, seat.name, seat.out]));
+          const next = JSON.stringify(seats.map((seat) => [seat.seat, seat.name, seat.out, damageOf(seat)]));
           if (next === key) return;
           key = next;
-          made.setSeats(seats.map((seat) => ({ seat: seat.seat, name: shortName(seat.name), mark: markOfSeat(seat.seat), out: seat.out })));
+          made.setSeats(seats.map((seat) => ({ seat: seat.seat, name: shortName(seat.name), mark: markOfSeat(seat.seat), out: seat.out, damage: damageOf(seat) })));
+        }),
+      );
+      let broken = "";
+      stops.push(
+        effect(() => {
+          const { brief } = client.state.value;
+          const parts = brief ? crackedParts(brief.sides, brief.cracked, num(brief.rules, "rim_apothem")) : [];
+          const next = JSON.stringify(parts);
+          if (next !== broken) made.setCracked(parts);
+          broken = next;
         }),
       );
       let heard = client.state.peek().chat.length ? client.state.peek().chat.at(-1)!.v : 0;

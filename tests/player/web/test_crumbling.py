@@ -1,0 +1,74 @@
+"""Late rounds and damage in a real browser: the mat's sides crack, are announced and fall, and a hit body shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.person import in_browser, violations
+from tests.support.practice import brace, practise
+
+pytestmark = in_browser
+
+SCREENS: dict[str, dict[str, Any]] = {
+    "wide": {"viewport": {"width": 1440, "height": 900}},
+    "phone": {"viewport": {"width": 390, "height": 700}, "has_touch": True, "color_scheme": "dark"},
+}
+
+COLOUR = """(() => {
+  const canvas = document.querySelector("[data-test=stage] canvas.flat");
+  const ratio = canvas.width / canvas.getBoundingClientRect().width;
+  const {px: x, py: y} = window.__test.places().find((one) => one.seat === 1);
+  const { data } = canvas.getContext("2d").getImageData(x * ratio - 3, y * ratio - 3, 6, 6);
+  const rows = Array.from({length: data.length / 4}, (_, i) => data[4 * i] + data[4 * i + 1] + data[4 * i + 2]);
+  return Math.max(...rows);
+})()"""
+"""How bright the middle of the opponent's body is, from 0 to 765, beside its cracks."""
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_sides_of_the_mat_crack_and_fall(person: Any, screen: str) -> None:
+    """A round before they fall the page says so, in words and on the mat; then they are gone, and others crack. The
+    clock, the turn and the mat stay on a phone's screen."""
+    mira = person("Mira", **SCREENS[screen])
+    practise(mira, falls_from=3, rounds=9)
+    warning = "[data-test=rim-warning]"
+    assert not mira.page.is_visible(warning)
+    brace(mira)
+    mira.page.wait_for_selector(f"{warning} >> text=The dark sides fall before round 3")
+    assert mira.evaluate("window.__test.state().log.some((row) => /rim cracks/.test(row.parts[0].text))")
+    for part in ("[data-test=turn]", ".clock", "[data-test=stage]"):
+        box = mira.page.locator(part).bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= mira.page.viewport_size["height"], part
+    mira.shoot(f"rim-cracked-{screen}")
+    assert violations(mira.page) == []
+    cracked = mira.evaluate("window.__test.state().brief.cracked")
+    brace(mira)
+    sides = mira.evaluate("window.__test.state().brief.sides")
+    assert [round(sides[side], 3) for side in cracked] == [1.25, 1.25]
+    mira.page.wait_for_selector(f"{warning} >> text=before round 4")
+    mira.shoot(f"rim-fell-{screen}")
+    mira.page.click("[data-test=leave]")
+
+
+def test_a_body_that_was_hit_is_darker(person: Any) -> None:
+    """Blow by blow, the body of the opponent loses its brightness with its health."""
+    mira = person("Mira")
+    practise(mira, rounds=30, falls_from=1000)
+    whole = mira.evaluate(COLOUR)
+    health = "window.__test.state().seats[1].health / window.__test.state().seats[1].full"
+    for _ in range(20):
+        turn = mira.evaluate("window.__test.state().turn")
+        assert mira.pull(0.55)  # a whole one may carry Mira off the mat
+        mira.until(f"window.__test.state().turn > {turn} || window.__test.state().phase === 'over'")
+        if mira.over or mira.evaluate(health) < 0.85:
+            break
+        mira.page.wait_for_selector("[data-test=launch]:enabled")
+    assert mira.evaluate(health) < 0.85
+    mira.page.wait_for_timeout(1500)
+    mira.shoot("damage")
+    assert mira.evaluate(COLOUR) < 0.95 * whole
+    mira.page.click("[data-test=leave]")
