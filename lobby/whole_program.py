@@ -21,13 +21,18 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from numba import _dynfunc
+from numba.core import ir
 from numba.core.caching import Cache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.cpu import CPUContext
 from numba.core.registry import cpu_target
 from numba.core.targetconfig import ConfigStack, TargetConfig
+from numba.core.types.functions import BaseFunction
 
 __all__ = ["compare_quickly", "compile_whole"]
+
+PLAIN = frozenset({str, int, bool, float, type(None), ir.Loc})
+"""Types of what an instruction has besides variables."""
 
 WRAPPERS = frozenset({"no_cpython_wrapper", "no_cfunc_wrapper", "forceinline"})
 """Options by which two compilations of one function of numba do not differ."""
@@ -160,5 +165,38 @@ def compile_whole(count: Callable[[], None] = lambda: None) -> Iterator[None]:
         (CPUContext, "create_cfunc_wrapper", lambda self, *arguments, **options: None),
         (Cache, "save_overload", save_overload),
     )
-    with whole, compare_quickly(WRAPPERS):
+    with whole, compare_quickly(WRAPPERS), _typed_once():
+        yield
+
+
+@contextmanager
+def _typed_once() -> Iterator[None]:
+    """Until the end of the block, type each call of one of numba's own functions once for the same types of arguments,
+    and find the variables of an instruction without asking abstract classes.
+    """
+    get_call_type, list_vars = BaseFunction.get_call_type, ir.Inst._rec_list_vars
+    typed: dict[Any, Any] = {}
+
+    def typed_call(self, context, arguments, names):
+        key = self, tuple(arguments), tuple(names.items())
+        if key not in typed:
+            typed[key] = get_call_type(self, context, arguments, names)
+        return typed[key]
+
+    def find_variables(self, value):
+        kind = type(value)
+        if kind not in (dict, list, tuple):
+            return [value] if kind is ir.Var else [] if kind in PLAIN else list_vars(self, value)
+        found = []
+        for part in value.values() if kind is dict else value:
+            if type(part) is ir.Var:
+                found.append(part)
+            elif type(part) not in PLAIN:
+                found += find_variables(self, part)
+        return found
+
+    with _replaced(
+        (BaseFunction, "get_call_type", typed_call),
+        (ir.Inst, "_rec_list_vars", find_variables),
+    ):
         yield

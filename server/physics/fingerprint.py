@@ -16,7 +16,7 @@ from tussle.lobby.cpu_baseline import cpu_identity
 
 __all__ = ["kernel_hash", "source_hash", "versions"]
 
-LIBRARIES = ("ipctk", "llvmlite", "numba", "numpy", "scipy")
+LIBRARIES = ("ipctk", "llvmlite", "numba", "numpy")
 
 
 @functools.cache

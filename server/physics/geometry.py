@@ -18,6 +18,7 @@ __all__ = [
     "affine_moments",
     "boundary_faces",
     "bounding_radius",
+    "connected_components",
     "contact_features",
     "distance_to_surface",
     "edge_uses",
@@ -52,6 +53,25 @@ def unique_edges(faces: Ints) -> Ints:
     """Return the edges of a surface, sorted, each once with its smaller vertex first; shape (e, 2)."""
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     return np.unique(np.sort(pairs, axis=1), axis=0)
+
+
+def connected_components(count: int, one: Ints, other: Ints) -> Ints:
+    """Return the connected component of each of ``count`` nodes: its smallest node, shape (count,).
+
+    one, other: the nodes that each edge connects, shape (e,). In each round a node takes the smallest label of its
+    neighbours, and then that node's own label, until nothing changes (Shiloach and Vishkin 1982, "An O(log n) parallel
+    connectivity algorithm"): about log(count) rounds.
+    """
+    labels = np.arange(count)
+    while True:
+        a, b = labels[one], labels[other]
+        low, new = np.minimum(a, b), labels.copy()
+        np.minimum.at(new, np.maximum(a, b), low)  # roots, so that whole components join at once
+        while (new != (up := new[new])).any():
+            new = up
+        if (new == labels).all():
+            return labels
+        labels = new
 
 
 def signed_volume(vertices: Floats, faces: Ints) -> float:

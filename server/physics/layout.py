@@ -13,6 +13,7 @@ import numpy as np
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.motions import largest_offset
+from tussle.lobby.rules.rotations import rotation_matrix
 from tussle.lobby.rules.scenes import Body
 from tussle.server.physics.averaged_strain import STABILISATION
 from tussle.server.physics.dissection import dissect, mesh_links
@@ -45,7 +46,6 @@ __all__ = [
     "measure_bulks",
     "refuse_unrepresentable",
     "refuse_wide_dhat",
-    "rotation_matrix",
 ]
 
 DHAT_FLOORS = 1e-4
@@ -93,21 +93,6 @@ class Part:
     def elastic(self) -> bool:
         """Whether the body is made of tetrahedra."""
         return self.body.kind == "elastic"
-
-
-def rotation_matrix(quaternion: tuple[float, float, float, float]) -> Floats:
-    """Return the matrix of a quaternion (w, x, y, z), normalised first. Raises ValueError if it is zero."""
-    norm = float(np.linalg.norm(quaternion))
-    if not 0.0 < norm < np.inf:
-        raise ValueError("its rotation is not a quaternion")
-    w, x, y, z = np.array(quaternion) / norm
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
 
 
 def refuse(body: Body, message: str, field: str = "bodies") -> Refused:

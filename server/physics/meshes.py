@@ -18,13 +18,19 @@ from pathlib import Path
 import ipctk
 import meshio
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.mesh_faults import BadMesh, MeshFault, Place
 from tussle.lobby.rules.scenes import Recipe
-from tussle.server.physics.geometry import Ints, Mesh, boundary_faces, outward, signed_volume, unique_edges
+from tussle.server.physics.geometry import (
+    Ints,
+    Mesh,
+    boundary_faces,
+    connected_components,
+    outward,
+    signed_volume,
+    unique_edges,
+)
 from tussle.server.physics.mesh_formats import read_cells
 from tussle.server.physics.world_state import Floats
 
@@ -237,8 +243,7 @@ def _oriented(name: str, points: Floats, faces: Ints, uses: _EdgeUses) -> Ints:
     one, other, same = uses.neighbours()
     rows = np.concatenate([one, one + count])
     columns = np.concatenate([other + count * same, other + count * ~same])
-    graph = coo_matrix((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(2 * count, 2 * count))
-    labels = connected_components(graph, directed=False)[1]
+    labels = connected_components(2 * count, rows, columns)
     plain, turned = labels[:count], labels[count:]
     if (plain == turned).any():
         at = int(np.flatnonzero(plain == turned)[0])

@@ -392,7 +392,7 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
     whether every island converged, and the energies [J]: elastic, of the first ``pins`` springs, barrier, friction.
     Fills impulses and points.
     """
-    t, springs = borrow(t), borrow(springs)
+    t, joints, springs = borrow(t), borrow(joints), borrow(springs)
     bodies = t.kind.shape[0]
     present = np.ones(t.mobile.shape[0], np.bool_)
     searched = np.zeros(t.mobile.shape[0], np.bool_)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tussle.lobby.errors import NotFound, Refused
+from tussle.lobby.rules.rotations import polar, quaternions, rotation_matrix
 from tussle.lobby.rules.scenes import Body, Quaternion, Scene, Vector
 from tussle.server.recordings.frame_store import AFFINE_ROWS, FrameReader, SegmentBody
 
@@ -106,23 +107,23 @@ def _first_rows(
 
 def _posed(body: Body, now: Floats, first: Floats, *, placed: bool) -> Body:
     """The body with the place and rotation that ``now`` has. placed: the document says where it was at ``first``."""
-    turn = _matrix(body.rotation) if placed else np.eye(3)
+    turn = _matrix(body) if placed else np.eye(3)
     start = np.array(body.position) if placed else _centre(body, first)
     if body.kind == "elastic":
         local = (first - start) @ turn  # the vertices in the frame of the shape
         middle = local.mean(axis=0)
-        turned = _fit((now - now.mean(axis=0)).T @ (local - middle))
+        turned, _ = polar((now - now.mean(axis=0)).T @ (local - middle))
         place = now.mean(axis=0) - turned @ middle
     else:
         offset = (first[0] - start) @ turn  # the centre of mass in the frame of the shape
-        turned = _fit(now[1:AFFINE_ROWS].T)
+        turned, _ = polar(now[1:AFFINE_ROWS].T)
         place = now[0] - turned @ offset
     x, y, z = (float(value) for value in place)
     position: Vector = (x, y, z)
+    w, i, j, k = (float(value) for value in quaternions(turned))
+    rotation: Quaternion = (w, i, j, k)
     rest: Vector = (0.0, 0.0, 0.0)
-    return msgspec.structs.replace(
-        body, position=position, rotation=_quaternion(turned), velocity=rest, spin=rest
-    )
+    return msgspec.structs.replace(body, position=position, rotation=rotation, velocity=rest, spin=rest)
 
 
 def _centre(body: Body, rows: Floats) -> Floats:
@@ -130,39 +131,8 @@ def _centre(body: Body, rows: Floats) -> Floats:
     return centre
 
 
-def _fit(matrix: Floats) -> Floats:
-    """The rotation nearest to a matrix."""
-    left, _, right = np.linalg.svd(matrix)
-    flip = np.diag([1.0, 1.0, float(np.sign(np.linalg.det(left @ right)))])
-    turned: Floats = left @ flip @ right
-    return turned
-
-
-def _matrix(quaternion: Quaternion) -> Floats:
-    norm = float(np.linalg.norm(quaternion))
-    if not 0.0 < norm < np.inf:
-        raise Refused("a rotation is no quaternion", code="bad_scene", field="rotation")
-    w, x, y, z = np.array(quaternion) / norm
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
-def _quaternion(turn: Floats) -> Quaternion:
-    """The quaternion (w, x, y, z) of a rotation: the largest eigenvector of the symmetric form."""
-    m = turn
-    form = np.array(
-        [
-            [m[0, 0] - m[1, 1] - m[2, 2], 0.0, 0.0, 0.0],
-            [m[0, 1] + m[1, 0], m[1, 1] - m[0, 0] - m[2, 2], 0.0, 0.0],
-            [m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], m[2, 2] - m[0, 0] - m[1, 1], 0.0],
-            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], m[0, 0] + m[1, 1] + m[2, 2]],
-        ]
-    )
-    _, vectors = np.linalg.eigh(form)  # reads the lower triangle
-    x, y, z, w = (float(value) for value in vectors[:, -1])
-    return (w, x, y, z) if w >= 0 else (-w, -x, -y, -z)
+def _matrix(body: Body) -> Floats:
+    try:
+        return rotation_matrix(body.rotation)
+    except ValueError as error:
+        raise Refused(f"body {body.id!r}: {error}", code="bad_scene", field="rotation") from None

@@ -25,7 +25,7 @@ from tussle.server.modes.registry import outside_sources
 
 __all__ = ["find_modules", "hash_modules", "imported_names", "origin", "physics_id"]
 
-COMPUTING = ("numpy", "scipy", "numba", "llvmlite", "ipctk")
+COMPUTING = ("numpy", "numba", "llvmlite", "ipctk")
 PACKAGE = "tussle"
 ROOT = "tussle.server.simulation.simulation"
 

@@ -17,13 +17,13 @@ import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Diverged, ProtocolError
+from tussle.lobby.rules.rotations import rotation_matrix
 from tussle.lobby.rules.scenes import Quaternion, Scene, Vector
 from tussle.lobby.wire.frames import BodyKind, TopologyBody
 from tussle.server.modes.mode import Effect, View
 from tussle.server.physics.checkpoint import decode_state, encode_state
 from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.integrators import carry_past, with_past
-from tussle.server.physics.layout import rotation_matrix
 from tussle.server.physics.model import Model, affines, body_vertices, motion_energies, parking
 from tussle.server.physics.path_check import check_path
 from tussle.server.physics.scene_compiler import compile_scene

@@ -28,11 +28,10 @@ from tussle.lobby.machine_code import find_code_folder, readable_folders
 
 __all__ = ["broken_packages", "missing_packages"]
 
-NEEDED = ("ipctk", "numba", "meshio", "scipy")
+NEEDED = ("ipctk", "numba", "meshio")
 
 CALLS = {
     "numpy": "import numpy; a = numpy.eye(96) + 1e-3; numpy.linalg.solve(a @ a, a)",
-    "scipy": "import numpy, scipy.spatial; scipy.spatial.ConvexHull(numpy.random.default_rng(1).random((60, 3)))",
     "llvmlite": "import llvmlite.binding as b; b.initialize_native_target(); b.Target.from_default_triple()",
     "ipctk": (
         "import numpy, ipctk; v = numpy.vstack([numpy.zeros(3), numpy.eye(3)]);"

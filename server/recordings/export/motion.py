@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from tussle.lobby.rules.rotations import polar, quaternions
 from tussle.server.recordings.export.clip import BodyTrack, world_vertices
 from tussle.server.recordings.frame_store import Array
 
@@ -48,9 +49,9 @@ class BodyMotion:
 
     def _set(self, at: Array, track: BodyTrack, rows: Array) -> None:
         own = rows[:, track.rows].astype(np.float64)
-        rotation, stretch = _polar(np.swapaxes(own[:, 1:], 1, 2))
+        rotation, stretch = polar(np.swapaxes(own[:, 1:], 1, 2))
         self.translation[at] = own[:, 0]
-        self.rotation[at] = _quaternions(rotation)
+        self.rotation[at] = quaternions(rotation)[:, [1, 2, 3, 0]]
         strain = stretch - np.eye(3)
         self._strain[at] = np.stack([strain[:, i, j] for i, j in _SYMMETRIC], axis=1)
 
@@ -94,8 +95,8 @@ class ElasticMotion(BodyMotion):
         middle = places.mean(axis=1)
         local = self.rest - self._centre
         fits = np.swapaxes(places - middle[:, None], 1, 2) @ local
-        rotation, _ = _polar(fits)
-        self.rotation[at] = _quaternions(rotation)
+        rotation, _ = polar(fits)
+        self.rotation[at] = quaternions(rotation)[:, [1, 2, 3, 0]]
         self.translation[at] = middle - rotation @ self._centre
         moved = ((places - middle[:, None]) @ rotation - local).reshape(len(at), -1)
         weights = moved @ self._basis.T
@@ -138,20 +139,3 @@ class ElasticMotion(BodyMotion):
 def motion_of(track: BodyTrack, frames: int) -> BodyMotion:
     """The motion of a body over so many frames, still without any."""
     return (ElasticMotion if track.about.kind == "elastic" else BodyMotion)(track, frames)
-
-
-def _polar(matrices: Array) -> tuple[Array, Array]:
-    """The nearest rotations R and the symmetric P of matrices R P."""
-    left, values, right = np.linalg.svd(matrices)
-    turned = np.where(np.linalg.det(left @ right) < 0, -1.0, 1.0)
-    left[:, :, 2] *= turned[:, None]
-    values[:, 2] *= turned
-    rotation = left @ right
-    return rotation, np.swapaxes(right, 1, 2) @ (values[:, :, None] * right)
-
-
-def _quaternions(rotations: Array) -> Array:
-    """Unit quaternions (x, y, z, w) of rotations."""
-    from scipy.spatial.transform import Rotation
-
-    return np.asarray(Rotation.from_matrix(rotations).as_quat(), np.float32)
