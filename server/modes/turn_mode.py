@@ -100,7 +100,7 @@ class TurnMode(Mode):
         """
         if not 0 <= seat < self.seat_count or not state.order.lives(seat):
             raise Refused("that seat is out", code="seat_out", field="seat")
-        if state.stage in ("settling", "over"):
+        if state.stage == "over" or (state.stage == "settling" and kind != "leave"):
             raise Refused("no action is taken now", code="wrong_phase", field="kind")
         if kind != "leave" and (state.stage != "acting" or seat != state.order.current):
             raise Refused("it is not your turn", code="not_your_turn", field="seat")

@@ -235,16 +235,13 @@ class Duel(TurnMode):
             ),
         )
         at_rest = state.quiet >= REST_TICKS
-        few = (state.stage == "moving" or falling) and len(state.order.living_seats) < 2
+        few = len(state.order.living_seats) < 2
         if falling and not few and state.turn.ticks < round(FALL_S / view.dt):
             return state, Effect(remove=removed), events
         if not (at_rest or few or state.turn.ticks >= round(LIMIT_S / view.dt)):
             return state, Effect(remove=removed), events
-        if falling:
-            state, effect, more = self._end_fall(state, view)
-        elif state.stage == "settling":
-            state, more = self._begin_turn(state, view)
-            effect = Effect(halt=True)
+        if state.stage == "settling":
+            state, effect, more = self._end_settling(state, view, falling=falling)
         else:
             state, effect, more = self._end_turn(state, view, at_rest=at_rest)
         if not effect.place:
@@ -293,15 +290,21 @@ class Duel(TurnMode):
         state, effect, more = self._decide(state, view)
         return state, effect, events + more
 
-    def _end_fall(self, state: DuelState, view: View) -> tuple[DuelState, Effect, list[ModeEvent]]:
-        """Take out the slabs that fell, and begin the first turn of the round, or decide the bout."""
+    def _end_settling(
+        self, state: DuelState, view: View, *, falling: bool
+    ) -> tuple[DuelState, Effect, list[ModeEvent]]:
+        """Begin the first turn of a bout or, after a fall, take out the slabs and begin that of a round; or decide the
+        bout."""
         if len(state.order.living_seats) < 2:
             return self._decide(state, view)
         order = state.order
-        if not order.lives(order.current):  # it fell with its side
+        if not order.lives(order.current):  # it fell with its side, or left
             order = msgspec.structs.replace(order.end_turn(), round=order.round, turn=order.turn)
             state = msgspec.structs.replace(state, order=order)
-        state, events = self._next_turn(state, view, new_round=True)
+        if falling:
+            state, events = self._next_turn(state, view, new_round=True)
+        else:
+            state, events = self._begin_turn(state, view)
         slabs = tuple(range(self.seat_count, self.seat_count + state.loose))
         return state, Effect(remove=slabs, halt=True), events
 

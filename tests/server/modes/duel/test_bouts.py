@@ -120,6 +120,20 @@ def test_leaving_ends_a_match_of_two_and_not_of_three() -> None:
     assert three.of("result")[0]["places"][2] == 3
 
 
+def test_leaving_while_a_bout_settles() -> None:
+    """Of two seats the other wins; it has won the match, not the bout."""
+    match = Match(spec(rounds_to_win=2, rounds=1))
+    match.act("brace")
+    while not match.of("bout_started"):
+        seat = match.advance.seat
+        given = [] if seat is None or match.advance.phase == "moving" else [Input(seat, "brace", 9)]
+        match.take(match.simulation.advance(given, 1))
+    assert match.advance.phase == "moving"
+    match.say(0, "leave")
+    [result] = match.of("result")
+    assert (result["winner"], match.advance.phase) == (1, "over")
+
+
 def test_a_look_ahead_ends_with_the_bout() -> None:
     """What a bot foresees is the bout that is played, also when the match would go on."""
     match = Match(spec(rounds_to_win=2))

@@ -61,6 +61,26 @@ def test_all_sides_fall_and_the_match_goes_on() -> None:
     assert match.of("result")[0]["rounds"] == 9
 
 
+@pytest.mark.parametrize("seats", [2, 3])
+def test_a_seat_may_leave_while_a_side_falls(seats: int) -> None:
+    """Also the one whose turn is next. Of two, the other wins."""
+    match = Match(spec(seats, falls_from=3, rounds=9))
+    while not match.of("rim_fell"):
+        seat = match.advance.seat
+        assert seat is not None
+        match.take(match.simulation.advance([Input(seat, "brace", match.advance.turn + 1)], 1))
+        while match.advance.phase == "moving" and not match.of("rim_fell"):
+            match.take(match.simulation.advance([], 1))
+    assert match.advance.phase == "moving"
+    match.say(0, "leave")
+    assert match.of("out")[-1]["cause"] == "forfeit"
+    if seats == 2:
+        assert match.of("result")[0]["winner"] == 1
+    else:
+        last = match.of("turn_started")[-1]
+        assert (last["seat"], last["alive"], last["round"]) == (1, [False, True, True], 3)
+
+
 def test_a_body_on_a_side_falls_with_it() -> None:
     """It is out by nobody's doing, in the last place, before anyone acts; the match is decided."""
     match = Match(spec(falls_from=3, rounds=9))
