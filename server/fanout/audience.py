@@ -51,6 +51,10 @@ MERGE_S = 0.01
 FLOWS_S = 0.2
 """The time after a frame in which the next one is expected [s]: frames come more often, or once a second."""
 
+REST_S = 0.3
+"""A session that has shown no frame for this long [s] waits for an input, or is paused: no later frame will mend what a
+viewer has missed."""
+
 
 class Viewer(Protocol):
     """The sending side of one connection. ``v`` is the newest event that was sent to it."""
@@ -127,6 +131,11 @@ class Audience:
         self._dilation = 1.0
         self._unsent: list[bytes] = []
         self._shown_at = float("-inf")
+        self._skipped: set[FrameSink] = set()
+        """The relays that could not be sent the newest frame."""
+        self._behind: set[Viewer] | None = None
+        """The viewers that may lack the newest frame, once the session rests."""
+        self._settling = False
 
     @property
     def flows(self) -> bool:
@@ -358,11 +367,17 @@ class Audience:
             size=len(frame),
         )
         for sink in tuple(self.sinks):
-            sink.send_frame(frame, deltas)
+            if sink.send_frame(frame, deltas):
+                self._skipped.discard(sink)
+            else:
+                self._skipped.add(sink)
         if self.channels:
             self.channels.show(frame, framed, [lossy for _, _, lossy in deltas], now)
         if in_lanes:
             self._show_lanes(framed, deltas, now)
+        self._behind = None
+        if not self._settling and (in_lanes or self.channels or self._skipped):
+            self._settle_after(REST_S)
 
     def _show_lanes(self, framed: bytes, deltas: Sequence[Deltas], now: float) -> None:
         for fast, slow, _ in deltas:
@@ -377,6 +392,34 @@ class Audience:
                 for viewer in lane.waiting:
                     if viewer.frames is not None and viewer.unsent() <= BACKLOG_BYTES:
                         viewer.frames(framed)
+
+    def _settle_after(self, seconds: float) -> None:
+        self._settling = True
+        asyncio.get_running_loop().call_later(seconds, self._settle)
+
+    def _settle(self) -> None:
+        """When the session rests, send its newest frame, whole and over the sockets, to all that may lack it: the slow
+        lane leaves frames out, channels lose them, and a full buffer skips them. One with a backlog gets it later."""
+        self._settling = False
+        flowing_s = self._shown_at + REST_S - time.monotonic()
+        if flowing_s > 0.0:
+            self._settle_after(flowing_s)
+            return
+        assert self._frame is not None, "the timer is set by a frame"
+        self._skipped = {sink for sink in self._skipped & self.sinks if not sink.send_frame(self._frame, ())}
+        if self._behind is None:
+            self._behind = {viewer for viewer in self.viewers if self._may_lack(viewer)}
+        framed = binary_frame(self._frame)
+        for viewer in self._behind & self.viewers:
+            if viewer.unsent() <= BACKLOG_BYTES:
+                viewer.write(framed)
+                self._behind.discard(viewer)
+        self._behind &= self.viewers
+        if self._behind or self._skipped:
+            self._settle_after(REST_S)
+
+    def _may_lack(self, viewer: Viewer) -> bool:
+        return self._lanes.may_lack(viewer) or (self.channels is not None and viewer in self.channels)
 
     def add_sink(self, sink: FrameSink) -> None:
         """Relay the session to another server, beginning with the current topology and frame."""

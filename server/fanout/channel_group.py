@@ -73,6 +73,9 @@ class ChannelGroup:
     def __len__(self) -> int:
         return len(self._numbers)
 
+    def __contains__(self, viewer: object) -> bool:
+        return viewer in self._numbers
+
     def add(self, viewer: ChannelViewer, number: int) -> None:
         """Send the frames of a viewer over the channel with that number."""
         self._numbers[viewer] = number

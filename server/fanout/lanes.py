@@ -122,6 +122,10 @@ class Lanes:
         self.slow.discard(viewer)
         self._late_at.pop(viewer, None)
 
+    def may_lack(self, viewer: LaneViewer) -> bool:
+        """Whether a viewer may lack the newest frame: it waits for a keyframe, or gets few frames."""
+        return viewer in self.fast.waiting or viewer in self.slow
+
     def show(self, fast: bytes | None, slow: bytes | None, now: float) -> int:
         """Send the frames of the two streams; return the number of viewers that got one. None: there is no frame, and
         the viewers of the lane wait for a keyframe."""

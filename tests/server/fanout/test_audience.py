@@ -13,9 +13,13 @@ from tussle.lobby.errors import CloseCode, Conflict, NotFound, StoreError
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.views import Views
+from tussle.lobby.wire.delta_layout import DELTA, KEYFRAME
 from tussle.lobby.wire.messages import Event, SessionView
-from tussle.server.fanout.audience import Audience
+from tussle.server.fanout.audience import REST_S, Audience
+from tussle.server.fanout.channel_group import ChannelGroup
+from tussle.server.fanout.lanes import BACKLOG_BYTES
 from tussle.server.metrics.telemetry import Telemetry
+from tussle.server.solver.delta_streams import Deltas
 
 
 class Stream:
@@ -52,17 +56,18 @@ class Stream:
 class Seen:
     """A viewer that records what it is sent."""
 
-    def __init__(self, *, slow: bool = False) -> None:
+    def __init__(self, *, slow: bool = False, deltas: bool = False, few: bool = False) -> None:
         self.v = 0
         self.topology_sent = False
-        self.deltas = self.slow = False
+        self.deltas, self.slow = deltas, few
+        self.backlog = 0
         self.texts: list[dict[str, Any]] = []
         self.binary: list[bytes] = []
         self.frames: Callable[[bytes], object] | None = None if slow else self.write
         self.closed: CloseCode | None = None
 
     def unsent(self) -> int:
-        return 0
+        return self.backlog
 
     def write(self, framed: bytes) -> None:
         start = 2 if framed[1] < 126 else 4 if framed[1] == 126 else 10
@@ -211,6 +216,74 @@ async def test_frames_are_skipped_for_a_slow_viewer_only() -> None:
     assert quick.binary == [b"\2shape", b"\1zeroth", b"\1first", b"\1second"]
     assert slow.binary == [b"\2shape", b"\1first", b"\1second"]
     assert quick.vs == slow.vs == [1]
+
+
+async def arrived(viewer: Seen, frame: bytes) -> None:
+    async with asyncio.timeout(20 * REST_S):
+        while viewer.binary[-1:] != [frame]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_a_session_that_rests_leaves_nobody_behind() -> None:
+    """The newest frame reaches, whole and once: a viewer that gets few frames, one that waits for a keyframe, one whose
+    channel may have lost it, and one with a backlog when that is gone. Those that have it get nothing."""
+    watched = audience(Stream())
+    quick, few, channel, busy = (
+        Seen(deltas=True),
+        Seen(deltas=True, few=True),
+        Seen(deltas=True),
+        Seen(deltas=True),
+    )
+    for viewer in (quick, few, busy):
+        await watched.catch_up(viewer, 0)
+    watched.viewers.add(channel)
+    lost: list[bytes] = []
+    watched.channels = ChannelGroup("k7qm2xpv", lambda session, numbers, frame: lost.append(frame))
+    watched.channels.add(channel, 1)
+    first, last = bytes((KEYFRAME, 32, 0, 9)), bytes((DELTA, 33, 9))
+    watched.show(b"\1first", [(first, first, b"")])
+    busy.backlog = BACKLOG_BYTES + 1
+    watched.show(b"\1last", [(last, b"", b"")])
+    assert quick.binary == [first, last]
+    assert few.binary == busy.binary == [first]
+    for viewer in (few, channel):
+        await arrived(viewer, b"\1last")
+    assert busy.binary == [first]
+    busy.backlog = 0
+    await arrived(busy, b"\1last")
+    await asyncio.sleep(1.5 * REST_S)
+    assert quick.binary == [first, last]
+    assert few.binary == busy.binary == [first, b"\1last"]
+    assert channel.binary == [b"\1last"]
+    assert lost
+
+
+async def test_a_relay_that_was_skipped_gets_the_newest_frame() -> None:
+    """Once, when the session rests and the relay has room again."""
+
+    class Sink:
+        wanted = 0
+
+        def __init__(self) -> None:
+            self.room = True
+            self.frames: list[bytes] = []
+
+        def send_frame(self, frame: bytes, deltas: Sequence[Deltas]) -> bool:
+            if self.room:
+                self.frames.append(frame)
+            return self.room
+
+    watched, sink = audience(Stream()), Sink()
+    relay: Any = sink
+    watched.sinks.add(relay)
+    watched.show(b"\1first")
+    sink.room = False
+    watched.show(b"\1last")
+    await asyncio.sleep(1.5 * REST_S)
+    assert sink.frames == [b"\1first"]
+    sink.room = True
+    await asyncio.sleep(2.5 * REST_S)
+    assert sink.frames == [b"\1first", b"\1last"]
 
 
 async def test_a_late_viewer_gets_the_topology_once_and_the_newest_frame() -> None:
