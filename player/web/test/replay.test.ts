@@ -5,6 +5,7 @@ import { ENERGIES, Recording, framesOf } from "../src/replay/recording";
 import type { Description, Fetcher } from "../src/replay/recording";
 import { Replay } from "../src/replay/replay";
 import { readStory } from "../src/replay/story";
+import { conditionAt } from "../src/session/condition";
 import { SCHEMA_HASH } from "../src/wire/messages";
 
 /** An npy file as NumPy writes it. */
@@ -370,6 +371,32 @@ describe("readStory", () => {
     expect(story.blows[0]!.normal).toEqual([1, 0, 0]);
     expect(story.log.map((row) => row.tick)).toEqual([10, 11, 20, 20, 30]);
     expect(story.log[4]!.parts[0]!.text).toBe("Kei is off the mat, in second place");
+  });
+
+  it("knows what bodies and mat looked like at each tick, as it was live", () => {
+    const sides = Array(8).fill(1.66);
+    const turn = { type: "turn_started", seat: 0, health: [100, 80], health_full: [100, 100], sides, cracked: [2, 6], rules: { rim_apothem: 1.25 } };
+    const { conditions } = readStory(
+      "duel",
+      seats,
+      [
+        { tick: 1, type: "set_up", seats: [{ seat: 0, health: 100 }, { seat: 1, health: 100 }] },
+        { tick: 12, type: "blow", a: 0, b: 1, first_tick: 11, impulse_credited_Ns: 10, point: [0, 1, 0], normal: [1, 0, 0], damage_b: 20 },
+        { tick: 20, ...turn },
+        { tick: 30, type: "out", seat: 1, cause: "broken", place: 2 },
+        { tick: 40, type: "bout_started", bout: 2, order: [0, 1] },
+        { tick: 41, ...turn, health: [100, 100], cracked: [] },
+      ],
+      44,
+    );
+    const seen = (tick: number) => {
+      const { seats, cracked } = conditionAt(conditions, tick);
+      return [seats.map((seat) => seat.damage), seats.map((seat) => seat.out), cracked.length];
+    };
+    const whole = [[0, 0], [false, false], 0];
+    expect([0, 10, 11, 19, 25].map(seen)).toEqual([whole, whole, [[0, 0.2], [false, false], 0], [[0, 0.2], [false, false], 0], [[0, 0.2], [false, false], 2]]);
+    expect([30, 43, 5].map(seen)).toEqual([[[0, 1], [false, true], 2], whole, whole]);
+    expect(conditions.every((one, i) => i === 0 || one.tick >= conditions[i - 1]!.tick)).toBe(true);
   });
 });
 

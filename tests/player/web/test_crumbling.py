@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -16,23 +17,42 @@ SCREENS: dict[str, dict[str, Any]] = {
     "phone": {"viewport": {"width": 390, "height": 700}, "has_touch": True, "color_scheme": "dark"},
 }
 
-COLOUR = """(() => {
+COLOUR = """((shown, where) => {
   const canvas = document.querySelector("[data-test=stage] canvas.flat");
   const ratio = canvas.width / canvas.getBoundingClientRect().width;
-  const {px: x, py: y} = window.__test.places().find((one) => one.seat === 1);
+  const [px, py] = [where?.x, where?.y];
+  const {px: x, py: y} = where ? {px, py} : shown.places().find((one) => one.seat === 1);
   const { data } = canvas.getContext("2d").getImageData(x * ratio - 3, y * ratio - 3, 6, 6);
   const rows = Array.from({length: data.length / 4}, (_, i) => data[4 * i] + data[4 * i + 1] + data[4 * i + 2]);
   return Math.max(...rows);
-})()"""
-"""How bright the middle of the opponent's body is, from 0 to 765, beside its cracks."""
+})"""
+"""How bright the middle of the opponent's body is, beside its cracks, or of a place [px], from 0 to 765."""
+
+BODY = f"{COLOUR}(window.__test)"
+
+
+def watched(person: Any, token: str) -> None:
+    """Leave the session and open its recording, from the live side of it on."""
+    person.page.click("[data-test=leave]")
+    person.go(f"/r/{token}")
+    person.until("Boolean(window.__replay && window.__replay.drawn())")
+
+
+def seen(person: Any, key: str, script: str) -> Any:
+    """What a script sees of the recording after Home, at its first moment, or End."""
+    person.page.keyboard.press(key)
+    there = "frame === 0" if key == "Home" else "time === window.__replay.end()"
+    person.until(f"window.__replay.place().{there} && window.__replay.drawn()")
+    person.page.wait_for_timeout(300)  # it is drawn with the next frame
+    return person.evaluate(script)
 
 
 @pytest.mark.parametrize("screen", SCREENS)
 def test_sides_of_the_mat_crack_and_fall(person: Any, screen: str) -> None:
     """A round before they fall the page says so, in words and on the mat; then they are gone, and others crack. The
-    clock, the turn and the mat stay on a phone's screen."""
+    clock, the turn and the mat stay on a phone's screen. The recording has the cracks as they were, too."""
     mira = person("Mira", **SCREENS[screen])
-    practise(mira, falls_from=3, rounds=9)
+    token = practise(mira, falls_from=3, rounds=9)
     warning = "[data-test=rim-warning]"
     assert not mira.page.is_visible(warning)
     brace(mira)
@@ -51,14 +71,24 @@ def test_sides_of_the_mat_crack_and_fall(person: Any, screen: str) -> None:
     assert [round(sides[side], 3) for side in cracked] == [1.25, 1.25]
     mira.page.wait_for_selector(f"{warning} >> text=before round 4")
     mira.shoot(f"rim-fell-{screen}")
-    mira.page.click("[data-test=leave]")
+    angle = mira.evaluate("window.__test.state().brief.cracked[0]") * math.pi / 4
+    watched(mira, token)
+    rim = f"{COLOUR}(null, window.__replay.screen({1.45 * math.cos(angle)}, 0, {1.45 * math.sin(angle)}))"
+    whole, broken = seen(mira, "Home", rim), seen(mira, "End", rim)
+    mira.shoot(f"replay-cracked-{screen}")
+    assert broken < 0.8 * whole
+    assert [seen(mira, "Home", rim), seen(mira, "End", rim)] == [whole, broken]
 
 
 def test_a_body_that_was_hit_is_darker(person: Any) -> None:
-    """Blow by blow, the body of the opponent loses its brightness with its health."""
+    """Blow by blow, the body of the opponent loses its brightness with its health. So it does in the recording: it is
+    whole again at the first moment, and dark at the last one. The card of the bot is marked."""
     mira = person("Mira")
-    practise(mira, rounds=30, falls_from=1000)
-    whole = mira.evaluate(COLOUR)
+    token = practise(mira, rounds=30, falls_from=1000)
+    marks = mira.page.locator("[data-test=players] .isbot")
+    assert marks.all_inner_texts() == ["bot"]
+    assert marks.locator("xpath=ancestor::li").get_attribute("data-seat") == "1"
+    whole = mira.evaluate(BODY)
     health = "window.__test.state().seats[1].health / window.__test.state().seats[1].full"
     for _ in range(20):
         turn = mira.evaluate("window.__test.state().turn")
@@ -70,5 +100,10 @@ def test_a_body_that_was_hit_is_darker(person: Any) -> None:
     assert mira.evaluate(health) < 0.85
     mira.page.wait_for_timeout(1500)
     mira.shoot("damage")
-    assert mira.evaluate(COLOUR) < 0.95 * whole
-    mira.page.click("[data-test=leave]")
+    assert mira.evaluate(BODY) < 0.95 * whole
+    watched(mira, token)
+    recorded = f"{COLOUR}(window.__replay)"
+    whole, late = seen(mira, "Home", recorded), seen(mira, "End", recorded)
+    mira.shoot("replay-damage")
+    assert late < 0.95 * whole
+    assert [seen(mira, "Home", recorded), seen(mira, "End", recorded)] == [whole, late]

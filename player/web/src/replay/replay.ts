@@ -90,6 +90,7 @@ export class Replay implements Moments {
       this.recording = recording;
       recording.onChange = () => this.arrived();
       this.about.value = recording.about;
+      this.tellStory(recording); // who is who, before the events are here
       if (this.wanted === null && recording.about.length > 0) {
         recording.topology(0);
         recording.frame(0);
@@ -346,9 +347,14 @@ export class Replay implements Moments {
     const recording = this.recording!;
     this.about.value = recording.about;
     this.player.setTimes(recording.curves, recording.about.live);
-    this.story.value = readStory(recording.about.mode, recording.about.seats, recording.events, recording.about.last_tick ?? 0);
+    this.tellStory(recording);
     this.curves.value++;
     this.publish();
+  }
+
+  private tellStory(recording: Recording): void {
+    const { mode, seats, last_tick } = recording.about;
+    this.story.value = readStory(mode, seats, recording.events, last_tick ?? 0);
   }
 
   /** Read new frames now, and at intervals while the session runs. */

@@ -1,5 +1,8 @@
-// Turns, marks of the timeline, blows and lines of the log, and the last state, from the events of a recording. Pure.
+// Turns, marks of the timeline, blows, lines of the log, the condition of bodies and mat, and the last state, from the
+// events of a recording. Pure.
 
+import { conditionOf } from "../session/condition";
+import type { Since } from "../session/condition";
 import { readBlow } from "../session/events";
 import type { Blow } from "../session/events";
 import { withEvent } from "../session/reducer";
@@ -31,6 +34,8 @@ export interface Story {
   readonly marks: readonly StoryMark[];
   readonly blows: readonly Blow[];
   readonly log: readonly LogRow[];
+  /** Each change of what bodies and mat look like, by increasing tick. */
+  readonly conditions: readonly Since[];
   /** After the last event. */
   readonly state: SessionState;
 }
@@ -45,6 +50,8 @@ export function readStory(mode: string, seats: readonly RecordedSeat[], events: 
   const marks: StoryMark[] = [];
   const blows: Blow[] = [];
   const log: LogRow[] = [];
+  const conditions: Since[] = [{ tick: 0, condition: conditionOf(state) }];
+  let looked = JSON.stringify(conditions[0]!.condition);
   let open: { seat: number; from: number } | null = null;
   const close = (tick: number): void => {
     if (open) turns.push({ ...open, to: tick });
@@ -52,6 +59,10 @@ export function readStory(mode: string, seats: readonly RecordedSeat[], events: 
   };
   events.forEach(({ tick, type, ...d }, v) => {
     state = withEvent(state, { t: type, v, tick, d, session: "", epoch: 0 } as unknown as Parameters<typeof withEvent>[1]);
+    const condition = conditionOf(state);
+    const looks = JSON.stringify(condition);
+    if (looks !== looked) conditions.push({ tick: Math.max(conditions.at(-1)!.tick, type === "blow" ? readBlow(d, tick).tick : tick), condition });
+    looked = looks;
     const row = state.log.at(-1);
     const text = row?.v === v ? row.parts.map((part) => part.text).join("") : "";
     if (row?.v === v && log.length < LOG_KEPT) log.push(row);
@@ -66,7 +77,7 @@ export function readStory(mode: string, seats: readonly RecordedSeat[], events: 
     } else if (MARKED[type] && text) marks.push({ tick, kind: MARKED[type], text, weight: 1 });
   });
   close(lastTick);
-  return { turns, marks, blows, log, state };
+  return { turns, marks, blows, log, conditions, state };
 }
 
 function seatOf(seat: RecordedSeat): Seat {

@@ -11,6 +11,7 @@ import { inWords, ordinal, shortName } from "../text/format";
 import { Hints } from "../ui/hints";
 import { Mark } from "../ui/marks";
 import { Measures } from "../ui/measures";
+import { BotMark } from "../ui/playername";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
 import { Result } from "../ui/result";
@@ -86,6 +87,7 @@ function Players({ client, state }: { client: SessionClient; state: SessionState
               <div class="pb">
                 <div class="row">
                   <h3>{shortName(seat.name)}</h3>
+                  {seat.kind === "bot" && <BotMark />}
                   <span class="small mute">{seat.out ? (seat.place ? `${ordinal(seat.place)} place` : "out") : !seat.connected ? "away" : mine ? "you" : ""}</span>
                   <span class="sp" />
                   <span class="pts" data-test="points">{seat.score}</span>

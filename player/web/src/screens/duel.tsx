@@ -9,6 +9,7 @@ import { ordinal, shortName } from "../text/format";
 import { Hints } from "../ui/hints";
 import { Mark } from "../ui/marks";
 import { Measures } from "../ui/measures";
+import { BotMark } from "../ui/playername";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
 import { Result } from "../ui/result";
@@ -111,6 +112,7 @@ function PlayerCard({ seat, mine, turn, acting, wins, toWin }: { seat: Seat; min
       <div class="pb">
         <div class="row">
           <h3>{shortName(seat.name)}</h3>
+          {seat.kind === "bot" && <BotMark />}
           <span class="small mute">{seat.out ? (seat.place ? `${ordinal(seat.place)} place` : "out") : !seat.connected ? "away" : `${title(seat.body)}${mine ? ", you" : ""}${seat.braced ? ", braced" : ""}`}</span>
           <span class="sp" />
           {wins !== null && <Wins won={wins} of={toWin} name={shortName(seat.name)} />}

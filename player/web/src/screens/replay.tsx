@@ -202,7 +202,7 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
     act();
   });
   useEffect(() => {
-    Object.assign(window, { __replay: { place: () => replay.place.peek(), playing: () => replay.playing.peek(), speed: () => replay.speed.peek(), following: () => replay.following.peek(), kept: () => replay.recording?.bytesKept ?? 0, places: () => stage.current?.places() ?? [], tier: () => stage.current?.tier, camera: () => stage.current?.view.cameraView() ?? null, end: () => replay.end, drawn: () => replay.curves.peek() > 0 && replay.topology.peek() !== null && !replay.waiting.peek() } });
+    Object.assign(window, { __replay: { place: () => replay.place.peek(), playing: () => replay.playing.peek(), speed: () => replay.speed.peek(), following: () => replay.following.peek(), kept: () => replay.recording?.bytesKept ?? 0, places: () => stage.current?.places() ?? [], screen: (x: number, y: number, z: number) => stage.current?.view.screen(x, y, z), tier: () => stage.current?.tier, camera: () => stage.current?.view.cameraView() ?? null, end: () => replay.end, drawn: () => replay.curves.peek() > 0 && replay.topology.peek() !== null && !replay.waiting.peek() } });
   }, [replay]);
   return (
     <main class={drawer ? "desk replay drawer" : "desk replay"} id="main" tabIndex={-1}>

@@ -6,10 +6,10 @@ import { useEffect, useRef } from "preact/hooks";
 import { wantedTier } from "../app/settings";
 import { calm, theme } from "../app/store";
 import type { Replay } from "../replay/replay";
-import { markOfSeat } from "../stage/palette";
+import { conditionAt } from "../session/condition";
 import type { Arrow } from "../stage/overlay";
 import { Stage } from "../stage/stage";
-import { shortName } from "../text/format";
+import { showCondition } from "./stageview";
 
 /** Length of an arrow per speed [m per m/s], and the smallest speed that has an arrow [m/s]. */
 const PER_SPEED = 0.22;
@@ -50,7 +50,7 @@ export function ReplayStage({ replay, looks, label, onStage, children }: Props) 
       made.timeline = replay;
       made.draw = () => ({ aim: null, ring: null, handle: null, arrows: arrowsOf(replay, shown.current) });
       replay.onBlow = (blow) => made.blow(blow);
-      let key = "";
+      const show = showCondition(made);
       stops.push(
         effect(() => made.setTheme(theme.value)),
         effect(() => made.setCalm(calm.value)),
@@ -59,11 +59,7 @@ export function ReplayStage({ replay, looks, label, onStage, children }: Props) 
           if (topology) made.setTopology(topology);
         }),
         effect(() => {
-          const seats = replay.about.value?.seats ?? [];
-          const next = JSON.stringify(seats);
-          if (next === key) return;
-          key = next;
-          made.setSeats(seats.map((seat) => ({ seat: seat.seat, name: shortName(seat.name), mark: markOfSeat(seat.seat), out: false })));
+          if (replay.story.value) show(conditionAt(replay.story.value.conditions, replay.place.value.tick));
         }),
         effect(() => made.setHouse(replay.story.value?.state.curling.house ?? null)),
       );

@@ -7,10 +7,9 @@ import { soundContact, vibrate } from "../app/sound";
 import { drawnTier, wantedTier } from "../app/settings";
 import { bodies, calm, theme } from "../app/store";
 import type { SessionClient } from "../session/client";
-import { num } from "../session/events";
+import { conditionOf } from "../session/condition";
+import type { Condition } from "../session/condition";
 import type { Blow, Out } from "../session/events";
-import { crackedParts } from "../session/rim";
-import type { Seat } from "../session/state";
 import { markOfSeat } from "../stage/palette";
 import { Stage } from "../stage/stage";
 import { shortName } from "../text/format";
@@ -28,9 +27,15 @@ interface Props {
   onStage?: (stage: Stage | null) => void;
 }
 
-/** The share of its health that a seat's body has lost, in steps of a twentieth. */
-function damageOf(seat: Seat): number {
-  return seat.full && seat.health !== null ? Math.round(20 * Math.max(0, 1 - seat.health / seat.full)) / 20 : 0;
+/** Returns a function that shows a condition on the stage; it does nothing for one that is shown already. */
+export function showCondition(stage: Stage): (condition: Condition) => void {
+  let [seated, broken] = ["", "[]"];
+  return ({ seats, cracked }) => {
+    const [bodies, mat] = [JSON.stringify(seats), JSON.stringify(cracked)];
+    if (bodies !== seated) stage.setSeats(seats.map((seat) => ({ ...seat, name: shortName(seat.name), mark: markOfSeat(seat.seat) })));
+    if (mat !== broken) stage.setCracked(cracked);
+    [seated, broken] = [bodies, mat];
+  };
 }
 
 /** A blow is seen: it sounds, the phone of who is hit vibrates, and what was lost flies to the bars. */
@@ -101,26 +106,8 @@ export function StageView({ client, label, still = false, flat = true, children,
           if (topology) made.setTopology(topology);
         }),
       );
-      let key = "";
-      stops.push(
-        effect(() => {
-          const seats = client.state.value.seats;
-          const next = JSON.stringify(seats.map((seat) => [seat.seat, seat.name, seat.out, damageOf(seat)]));
-          if (next === key) return;
-          key = next;
-          made.setSeats(seats.map((seat) => ({ seat: seat.seat, name: shortName(seat.name), mark: markOfSeat(seat.seat), out: seat.out, damage: damageOf(seat) })));
-        }),
-      );
-      let broken = "";
-      stops.push(
-        effect(() => {
-          const { brief } = client.state.value;
-          const parts = brief ? crackedParts(brief.sides, brief.cracked, num(brief.rules, "rim_apothem")) : [];
-          const next = JSON.stringify(parts);
-          if (next !== broken) made.setCracked(parts);
-          broken = next;
-        }),
-      );
+      const show = showCondition(made);
+      stops.push(effect(() => show(conditionOf(client.state.value))));
       let heard = client.state.peek().chat.length ? client.state.peek().chat.at(-1)!.v : 0;
       stops.push(
         effect(() => {
