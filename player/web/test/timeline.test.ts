@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Frame } from "../src/wire/frames";
-import { Timeline } from "../src/session/timeline";
+import { drawnBodies, Timeline } from "../src/session/timeline";
 
 const DT = 1 / 60;
 
@@ -54,6 +54,37 @@ describe("Timeline", () => {
     expect(timeline.showAgain(50, 50, 0.25, 2)).toBe(false);
     timeline.push(frame(200, 2), 2);
     expect(timeline.showAgain(50, 80, 0.25, 2)).toBe(false);
+  });
+
+  it("comes to rest exactly at the newest frame, however slow the world is", () => {
+    for (let pace = 0.0167; pace < 0.06; pace += 0.0001) {
+      const timeline = new Timeline(DT, 30);
+      for (let i = 0; i < 40; i++) {
+        timeline.push(frame(2 * i), 2 * i * pace);
+        timeline.sample(2 * i * pace);
+      }
+      for (let i = 0; i < 120; i++) timeline.sample(80 * pace + i / 60);
+      const { before, after } = timeline.sample(80 * pace + 2)!;
+      expect([pace, before.tick, after.tick]).toEqual([pace, 78, 78]);
+    }
+  });
+
+  it("draws a body at once where the newest frame has it, and never between a frame with it and one without", () => {
+    const timeline = new Timeline(DT, 30);
+    for (let i = 0; i < 20; i++) {
+      timeline.push({ ...frame(2 * i, 1, 2), active: [true, i === 19] }, i / 30);
+      timeline.sample(i / 30);
+    }
+    const drawn: boolean[] = [];
+    for (let i = 0; i < 30; i++) {
+      const moment = timeline.sample(20 / 30 + i / 60)!;
+      const shown = drawnBodies(moment);
+      expect(shown[0]).toBe(true);
+      if (shown[1]) expect(moment.before.tick).toBe(38);
+      drawn.push(shown[1]!);
+    }
+    expect(drawn.indexOf(true)).toBeLessThan(10);
+    expect(drawn.slice(drawn.indexOf(true))).not.toContain(false);
   });
 
   it("draws a lone frame as it is", () => {

@@ -36,6 +36,11 @@ export interface Moment {
   readonly blend: number;
 }
 
+/** Which bodies are drawn between two frames: those in both. */
+export function drawnBodies({ before, after }: Moment): boolean[] {
+  return after.active.map((active, body) => active && before.active[body] === true);
+}
+
 /** What a stage draws from: the live frames of a session, or a recording. */
 export interface Moments {
   /** What to draw at `now` [s]; null while there is nothing. */
@@ -209,7 +214,8 @@ export class Timeline implements Moments {
       const wanted = this.delayTicks();
       const drift = (behind - wanted) / wanted;
       const speed = 1 + Math.max(-SLOWER, Math.min(FASTER, (drift > 0 ? FASTER : SLOWER) * drift));
-      this.head = Math.min(newest.tick + (HELD + RETURN) / rate, this.head + (elapsed / rate) * speed);
+      // One tick beyond where the picture is back, so that rounding leaves no motion.
+      this.head = Math.min(newest.tick + (HELD + RETURN) / rate + 1, this.head + (elapsed / rate) * speed);
       if ((newest.tick - this.head) * rate > JUMP) this.head = newest.tick - wanted;
     }
     const frames = this.frames;
@@ -224,8 +230,9 @@ export class Timeline implements Moments {
     if (further > 0 && i > 0 && !newest.still && i === frames.length - 1) {
       const before = frames[i - 1]!;
       const span = newest.tick - before.tick;
-      // After a gap the last motion is not known.
-      if (span <= 3 * this.interval) return { before, after: newest, blend: 1 + further / span };
+      // After a gap the last motion is not known; nor is that of a body that has just come or gone.
+      const same = newest.active.every((active, body) => active === before.active[body]);
+      if (same && span <= 3 * this.interval) return { before, after: newest, blend: 1 + further / span };
     }
     const before = frames[i]!;
     const after = frames[i + 1] ?? before;

@@ -18,7 +18,7 @@ import { PLAYER_COLOURS, propColour } from "./palette";
 import { Pointers } from "./pointers";
 import type { Hand } from "./pointers";
 import type { OwnDrag } from "../session/owndrag";
-import type { Moments } from "../session/timeline";
+import { drawnBodies, type Moments } from "../session/timeline";
 import type { Drawn, Marks, StageSeat } from "./shown";
 import type { CameraView, House, View } from "./view";
 
@@ -377,16 +377,16 @@ export class Stage {
     if (!drag && !this.impacts.active && before.tick === this.seen.before && after.tick === this.seen.after && blend === this.seen.blend) return this.waits;
     // What is drawn differs from the frames: blend them again next time.
     this.seen = { before: before.tick, after: after.tick, blend: drag || this.impacts.active ? NaN : blend };
+    const drawn = drawnBodies(moment);
     if (before.rowCounts) {
-      this.view.elastic(before.rows, after.rows, blend, after.active);
-      this.blendMixed(before.rows, after.rows, blend, before.rowCounts, after.active);
+      this.view.elastic(before.rows, after.rows, blend, drawn);
+      this.blendMixed(before.rows, after.rows, blend, before.rowCounts, drawn);
       if (drag) this.shift(drag.body, drag.by, before.rowCounts[drag.body] === 4);
       return true;
     }
     for (let body = 0; body < this.active.length && 12 * body + 12 <= before.rows.length; body++) {
-      const here = after.active[body] === true && before.active[body] === true;
-      this.active[body] = here;
-      if (here) blendAffine(this.rows.subarray(12 * body, 12 * body + 12), before.rows, after.rows, 12 * body, blend);
+      this.active[body] = drawn[body] === true;
+      if (drawn[body]) blendAffine(this.rows.subarray(12 * body, 12 * body + 12), before.rows, after.rows, 12 * body, blend);
     }
     if (drag) this.shift(drag.body, drag.by, true);
     return true;
@@ -406,11 +406,11 @@ export class Stage {
   }
 
   /** For frames with elastic bodies: blend the rows of affine bodies; of an elastic body keep only its centre. */
-  private blendMixed(a: Float32Array, b: Float32Array, t: number, counts: readonly number[], active: readonly boolean[]): void {
+  private blendMixed(a: Float32Array, b: Float32Array, t: number, counts: readonly number[], drawn: readonly boolean[]): void {
     let at = 0;
     counts.forEach((count, body) => {
       const out = this.rows.subarray(12 * body, 12 * body + 12);
-      this.active[body] = active[body] === true;
+      this.active[body] = drawn[body] === true;
       if (count === 4) {
         if (this.active[body]) blendAffine(out, a.subarray(3 * at, 3 * at + 12), b.subarray(3 * at, 3 * at + 12), 0, t);
       } else {
