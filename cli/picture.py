@@ -66,6 +66,7 @@ class Picture:
     """The state of the session after the newest event.
 
     positions: centres of the bodies as the turn began [m]. aim: x, z [m] and azimuth [rad] of the launch under way.
+    stones: of each seat in an end of a curling.
     """
 
     session: str = ""
@@ -87,6 +88,7 @@ class Picture:
     result: Mapping[str, Any] | None = None
     reason: str = ""
     least_gap_mm: float | None = None
+    stones: int = 4
     log: deque[Line] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
 
     @classmethod
@@ -102,6 +104,7 @@ class Picture:
         self.tick, self.v, self.epoch = view.tick, view.v, view.epoch
         self.round, self.turn, self.turn_seat = view.round, view.turn, view.turn_seat
         self.result, self.reason = view.result, view.reason
+        self.stones = view.params.get("stones", self.stones)
         for seat in view.seats:
             player = self.players.setdefault(seat.seat, Player(seat.seat))
             player.name, player.kind, player.body = seat.name, seat.kind, seat.body or player.body
@@ -175,6 +178,7 @@ class Picture:
     def _mode(self, kind: str, d: Mapping[str, Any]) -> None:
         match kind:
             case "set_up":
+                self.stones = (d.get("params") or {}).get("stones", self.stones)
                 for row in d.get("seats", ()):
                     player = self.players.setdefault(row["seat"], Player(row["seat"]))
                     player.name, player.kind = row.get("name", player.name), row.get("kind", player.kind)
@@ -259,11 +263,33 @@ class Picture:
                 return line(f"Round {d.get('round', self.round)}: {who} to act", "strong")
             case "action":
                 return line(self._action(d, who))
+            case "blow" if self.mode == "curling":
+                a, b = self._owner(d.get("a", 0)), self._owner(d.get("b", 0))
+                return line(self._knock(d, a, b), "contact", (a, b))
             case "blow":
                 seats = (d.get("a", -1), d.get("b", -1))
                 return line(self._blow(d), "contact", seats)
+            case "stone_lost":
+                owner = self._owner(d.get("stone", 0))
+                lost = "stopped too short" if d.get("cause") == "short" else "is off the sheet"
+                return line(f"A stone of {self.name(owner)} {lost}", "contact", (owner,))
+            case "end_scored":
+                points = "no stone counts" if seat is None else f"{d.get('points', 0)} for {who}"
+                return line(f"End {d.get('end')}: {points}", "signal")
+            case "rim_cracked":
+                return line(f"The rim cracks on two sides: they fall before round {d.get('falls')}", "signal")
+            case "rim_fell":
+                return line("Two sides of the mat fall", "signal")
+            case "bout_ended":
+                winner = d.get("winner")
+                won = "nobody wins" if winner is None else f"{self.name(winner)} wins"
+                return line(f"Bout {d.get('bout')}: {won}", "signal", () if winner is None else (winner,))
+            case "bout_started":
+                return line(f"Bout {d.get('bout')}: every body is whole again", "strong")
             case "out":
                 return line(self._out(d, who), "contact")
+            case "turn_ended" if d.get("undone"):
+                return line("The guard rule: the stones are put back", "signal", ())
             case "turn_ended":
                 end = {"rest": "All bodies are at rest", "limit": "Time is up; all bodies were stopped"}.get(
                     d.get("end", "")
@@ -289,6 +315,8 @@ class Picture:
         at = f" at {self.name(target)}" if target is not None else ""
         power = f", power {round(100 * d['power'])} %" if d.get("power") is not None else ""
         match d.get("kind"):
+            case "launch" if self.mode == "curling":
+                return f"{who} slides a stone{power}"
             case "launch":
                 return f"{who} launches{at}{power}"
             case "spin":
@@ -311,6 +339,16 @@ class Picture:
         return f"{self.name(sides[0][0])} touched {self.name(sides[1][0])}, {impulse} N·s" + (
             f". {', '.join(harm)}" if harm else ""
         )
+
+    def _owner(self, stone: int) -> int:
+        """The seat of a curling stone."""
+        return stone // max(1, self.stones)
+
+    def _knock(self, d: Mapping[str, Any], a: int, b: int) -> str:
+        impulse = number(d.get("impulse_Ns", 0.0), 1)
+        if a == b:
+            return f"Two stones of {self.name(a)} touched, {impulse} N·s"
+        return f"A stone of {self.name(a)} touched one of {self.name(b)}, {impulse} N·s"
 
     def _out(self, d: Mapping[str, Any], who: str) -> str:
         by = d.get("by")

@@ -107,6 +107,7 @@ class Screen:
         self.paused = ""
         self.dilation = 1.0
         self.announcement = ""
+        self._reach = 0.0
 
     def follow(self, connection: SessionConnection) -> None:
         """Copy the newest state of the connection."""
@@ -220,7 +221,8 @@ class Screen:
             body.vertices for body in self.topology.bodies if body.kind == "static" and len(body.vertices)
         ]
         reach = max((float(abs(vertices[:, [0, 2]]).max()) for vertices in statics), default=2.0)
-        canvas = Canvas(columns, rows, reach * 1.06)
+        self._reach = max(self._reach, reach)  # a mat whose rim has fallen is seen to be smaller
+        canvas = Canvas(columns, rows, self._reach * 1.06)
         draw_world(canvas, self.topology, self.frame, marks, aim=self.picture.aim)
         return canvas.text()
 

@@ -62,6 +62,11 @@ def turn(seat: int, **more: Any) -> dict[str, Any]:
         ("turn_ended", {"end": "rest", "ticks": 61}, "All bodies are at rest after 61 ticks"),
         ("result", {"winner": 0, "places": [1, 2], "rounds": 3, "turns": 6}, "Ada wins, 3 rounds, 6 turns"),
         ("result", {"winner": None, "places": [1, 1]}, "A draw"),
+        ("rim_cracked", {"sides": [6, 2], "falls": 5}, "The rim cracks on two sides: they fall before round 5"),
+        ("rim_fell", {"sides": [6, 2], "distances": [2.8] * 8}, "Two sides of the mat fall"),
+        ("bout_ended", {"bout": 1, "winner": 1}, "Bout 1: Otto wins"),
+        ("bout_ended", {"bout": 2, "winner": None}, "Bout 2: nobody wins"),
+        ("bout_started", {"bout": 2, "wins": [0, 1]}, "Bout 2: every body is whole again"),
         ("failed", {"reason": "solver_failed"}, "The session failed: solver_failed"),
         ("timed_out", {"reason": "nobody_came"}, "The lobby timed out"),
         ("seat_connected", {"seat": 0, "player": "pa"}, None),
@@ -70,6 +75,27 @@ def turn(seat: int, **more: Any) -> dict[str, Any]:
 )  # fmt: skip
 def test_each_event_has_a_line(kind: str, d: dict[str, Any], words: str | None) -> None:
     assert hear(duel(), kind, d) == words
+
+
+@pytest.mark.parametrize(
+    ("kind", "d", "words"),
+    [
+        ("action", {"seat": 0, "kind": "launch", "power": 0.6, "stone": 0}, "Ada slides a stone, power 60 %"),
+        ("blow", {"a": 0, "b": 3, "impulse_Ns": 4.25}, "A stone of Ada touched one of Otto, 4.2 N·s"),
+        ("blow", {"a": 4, "b": 3, "impulse_Ns": 4.25}, "Two stones of Otto touched, 4.2 N·s"),
+        ("stone_lost", {"stone": 2, "cause": "off"}, "A stone of Ada is off the sheet"),
+        ("stone_lost", {"stone": 5, "cause": "short"}, "A stone of Otto stopped too short"),
+        ("end_scored", {"end": 2, "seat": 1, "points": 2, "total": 3}, "End 2: 2 for Otto"),
+        ("end_scored", {"end": 2, "seat": None, "points": 0}, "End 2: no stone counts"),
+        ("turn_ended", {"seat": 0, "ticks": 99, "undone": True}, "The guard rule: the stones are put back"),
+    ],
+)
+def test_a_curling_speaks_of_stones(kind: str, d: dict[str, Any], words: str) -> None:
+    """The owner of a stone follows from its number and the stones of a seat, here three."""
+    picture = duel()
+    picture.mode = "curling"
+    hear(picture, "set_up", {"params": {"stones": 3}, "seats": []})
+    assert hear(picture, kind, d) == words
 
 
 def test_health_follows_blows_and_is_corrected_at_the_end_of_the_turn() -> None:
