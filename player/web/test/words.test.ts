@@ -35,7 +35,7 @@ describe("the words", () => {
   it("are all used", () => {
     const files = readdirSync(SOURCE, { recursive: true, encoding: "utf8" }).filter((name) => /\.tsx?$/.test(name) && !name.includes("lang"));
     const text = files.map((name) => readFileSync(join(SOURCE, name), "utf8")).join("\n");
-    const families = ["settings.quality.", "settings.theme.", "settings.motion.", "settings.units."];
+    const families = ["settings.quality.", "settings.theme.", "settings.motion.", "settings.units.", "key.", "keys.on."];
     const used = (word: string): boolean => text.includes(`"${word}"`) || families.some((family) => word.startsWith(family) && text.includes(`\`${family}$`));
     expect(Object.keys(en).filter((word) => !used(word))).toEqual([]);
   });

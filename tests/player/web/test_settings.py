@@ -89,3 +89,71 @@ def test_a_question_mark_lists_the_keys_of_the_screen(person: Any) -> None:
     mira.page.wait_for_selector("[data-test=keys] >> text=bearing")
     mira.page.keyboard.press("Escape")
     mira.page.click("[data-test=leave]")
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_keys_are_changed_and_act_as_they_are_set(person: Any, screen: str) -> None:
+    """In the settings each key can be changed. One that is taken is refused and named, Tab and Escape are left alone.
+    The new keys act, are in the list of keys and in the hints, and stay over a reload, until they are reset."""
+    mira = person("Mira", **SCREENS[screen])
+    mira.go()
+    mira.page.fill("#name", "Mira")
+    press = mira.page.keyboard.press
+    mira.page.click("[data-test=settings-button]")
+    mira.page.click("[data-test=settings] [data-test=change-keys]")
+    panel = "[data-test=key-settings]"
+
+    def change(act: str, key: str) -> str:
+        """Set a key, and return what the panel says."""
+        mira.page.click(f"{panel} [data-act={act}] .btn")
+        press(key)
+        return str(mira.page.inner_text("[data-test=key-said]"))
+
+    assert (
+        change("wire", "m")
+        == "M is taken by “sound on and off”. Choose another key, or change that one first."
+    )
+    assert change("wire", "F6") == "F6 cannot be set: browsers and every page use it."
+    assert change("wire", "Escape") == ""
+    assert mira.page.inner_text(f"{panel} [data-act=wire] .btn") == "W"
+    assert change("wire", "q") == "wireframe: Q."
+    assert change("launch", "k") == "launch: K."
+    assert change("left", "j") == "bearing to the left: J."
+    assert change("search", "z") == "search the sessions: Z."
+    assert serious(mira.page) == []
+    mira.shoot(f"keys-{screen}")
+    press("Escape")
+    mira.page.wait_for_selector(panel, state="detached")
+    mira.until("document.activeElement.dataset.test === 'settings-button'")
+    mira.page.reload()
+    mira.page.wait_for_selector("[data-test=practise]")
+    press("/")
+    assert mira.evaluate("document.activeElement.type") != "search"
+    press("z")
+    mira.until("document.activeElement.type === 'search'")
+    mira.page.click("[data-test=practise]")
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira.page.wait_for_selector("[data-test=hint] >> text=Or aim with J → ↑ ↓, and press K.")
+    press("?")
+    mira.page.wait_for_selector("[data-test=keys] >> text=bearing")
+    shown = mira.page.inner_text("[data-test=keys]")
+    assert "J →" in shown and "Q" in shown and "1 … 9" in shown
+    press("Escape")
+    bearing = "document.querySelector('[data-test=bearing]').textContent"
+    before = mira.evaluate(bearing)
+    press("ArrowLeft")
+    assert mira.evaluate(bearing) == before
+    press("j")
+    mira.until(f"{bearing} !== '{before}'")
+    press("q")
+    mira.page.wait_for_selector("[aria-label=Wireframe][aria-pressed=true][title='Wireframe, Q']")
+    press("Enter")
+    assert mira.page.locator("[data-test=launch]:enabled").count() == 1
+    press("k")
+    mira.until("window.__test.state().log.some((row) => row.parts[0].text.includes('launched'))")
+    mira.page.click("[data-test=settings-button]")
+    mira.page.click("[data-test=settings] [data-test=change-keys]")
+    mira.page.click("[data-test=reset-keys]")
+    assert mira.page.inner_text(f"{panel} [data-act=launch] .btn") == "Enter"
+    press("Escape")
+    mira.page.click("[data-test=leave]")

@@ -9,6 +9,7 @@ import { MOST_COPIES } from "../session/workbench";
 import type { Workbench } from "../session/workbench";
 import type { BuildLooks } from "../ui/buildstage";
 import { NumberField } from "../ui/fields";
+import { withKey } from "../ui/keyboard";
 import { Icon, Segmented } from "../ui/parts";
 import type { Raw } from "../wire/scene";
 
@@ -42,7 +43,7 @@ export function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token
           <Icon name="redo" />
         </button>
         <span class="bar2" />
-        <button class="btn s" disabled={none} onClick={() => void bench.duplicate()} title="Copy, D" data-test="copy">
+        <button class="btn s" disabled={none} onClick={() => void bench.duplicate()} title={withKey("Copy", "copy")} data-test="copy">
           Copy
         </button>
         <button class="btn s" disabled={none} aria-pressed={more === "array"} onClick={() => setMore(more === "array" ? null : "array")} data-test="array">
@@ -51,10 +52,10 @@ export function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token
         <button class="btn s" disabled={none} aria-pressed={more === "mirror"} onClick={() => setMore(more === "mirror" ? null : "mirror")}>
           Mirror
         </button>
-        <button class="btn s" disabled={none} onClick={() => void bench.ground()} title="Down onto what is below, G" data-test="ground">
+        <button class="btn s" disabled={none} onClick={() => void bench.ground()} title={withKey("Down onto what is below", "ground")} data-test="ground">
           Ground
         </button>
-        <button class="btn s" disabled={none} onClick={() => void bench.stack()} title="On top, without touching, S" data-test="stack">
+        <button class="btn s" disabled={none} onClick={() => void bench.stack()} title={withKey("On top, without touching", "stack")} data-test="stack">
           Stack
         </button>
         <button class="btn s" disabled={none} onClick={() => void bench.remove()} title="Remove, Delete" data-test="remove">

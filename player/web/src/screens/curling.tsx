@@ -8,7 +8,9 @@ import { markOfSeat } from "../stage/palette";
 import type { Stage } from "../stage/stage";
 import { AimTile, StageButtons, useAim } from "../ui/aiming";
 import { inWords, ordinal, shortName } from "../text/format";
+import { t } from "../text/words";
 import { Hints } from "../ui/hints";
+import { aimKeys } from "../ui/keyboard";
 import { Mark } from "../ui/marks";
 import { Measures } from "../ui/measures";
 import { BotMark } from "../ui/playername";
@@ -61,7 +63,7 @@ export function CurlingScreen({ client, drawer }: { client: SessionClient; drawe
 }
 
 function label(state: SessionState, seat: number | null): string {
-  const turn = state.turnSeat === seat && seat !== null && state.phase === "acting" ? "Your turn. Arrow keys aim, Page up and down spin, Enter slides the stone. " : "";
+  const turn = state.turnSeat === seat && seat !== null && state.phase === "acting" ? `${t("stage.turn.curling", aimKeys())} ` : "";
   return `${turn}The sheet, end ${state.curling.end}. ${state.seats.map((one) => `${shortName(one.name)} ${one.score}`).join(", ")}`;
 }
 

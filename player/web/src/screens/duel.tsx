@@ -6,7 +6,9 @@ import { title } from "../session/wording";
 import { markOfSeat } from "../stage/palette";
 import { AimTile, StageButtons, useAim } from "../ui/aiming";
 import { ordinal, shortName } from "../text/format";
+import { t } from "../text/words";
 import { Hints } from "../ui/hints";
+import { aimKeys } from "../ui/keyboard";
 import { Mark } from "../ui/marks";
 import { Measures } from "../ui/measures";
 import { BotMark } from "../ui/playername";
@@ -64,7 +66,7 @@ function won(name: string | null, cause: string): string {
 
 function stageLabel(state: SessionState, seat: number | null): string {
   const where = state.seats.filter((one) => !one.out).map((one) => `${shortName(one.name)} ${one.health === null ? "" : Math.round(one.health)}`);
-  const turn = state.turnSeat === seat && seat !== null && state.phase === "acting" ? "Your turn. Arrow keys aim, Enter launches. " : "";
+  const turn = state.turnSeat === seat && seat !== null && state.phase === "acting" ? `${t("stage.turn.duel", aimKeys())} ` : "";
   return `${turn}The mat. ${where.join(", ")}`;
 }
 

@@ -21,7 +21,8 @@ import { BuildStage } from "../ui/buildstage";
 import type { BuildLooks } from "../ui/buildstage";
 import { CopyLink, linkToLobby, showLobbyLink } from "../ui/copylink";
 import { Mark } from "../ui/marks";
-import { Icon, useKeys } from "../ui/parts";
+import { useKeys, withKey } from "../ui/keyboard";
+import { Icon } from "../ui/parts";
 import { Chat } from "../ui/talk";
 import { Watching } from "../ui/watching";
 import type { Recipe, Vec3 } from "../wire/scene";
@@ -152,10 +153,10 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
           }}
         >
           <div class="corner">
-            <button class="btn s sq" aria-label="Default camera" title="Default camera, 0" onClick={() => stage.current?.home()}>
+            <button class="btn s sq" aria-label="Default camera" title={withKey("Default camera", "camera")} onClick={() => stage.current?.home()}>
               <Icon name="home" />
             </button>
-            <button class="btn s sq" aria-label="Wireframe" title="Wireframe, W" aria-pressed={wire} onClick={toggleWire}>
+            <button class="btn s sq" aria-label="Wireframe" title={withKey("Wireframe", "wire")} aria-pressed={wire} onClick={toggleWire}>
               <Icon name="wire" />
             </button>
           </div>
@@ -216,48 +217,50 @@ function useEditorKeys(bench: Workbench, able: boolean, to: { mode: (mode: Build
     addEventListener("keydown", withControl);
     return () => removeEventListener("keydown", withControl);
   }, []);
-  useKeys((event) => {
-    const target = event.target instanceof HTMLElement ? event.target : null;
-    if (target?.closest(".seg, select, textarea, .chips")) return;
-    const inList = target?.closest(".scroll") !== null && target !== null;
-    const far = event.shiftKey ? FINE : COARSE;
-    const turn = (degrees: number) => bench.nudge([0, 0, 0], fromAngles([0, event.shiftKey ? Math.sign(degrees) : degrees, 0]));
-    const always: Record<string, () => void> = {
-      ",": () => bench.step(-1),
-      ".": () => bench.step(1),
-      "1": () => to.mode("move"),
-      "2": () => to.mode("turn"),
-      "3": () => to.mode("scale"),
-      "0": to.home,
-      w: to.wire,
-      Escape: () => {
-        bench.cancel();
-        bench.select([]);
-      },
-    };
-    const editing: Record<string, () => void> = {
-      ArrowLeft: () => bench.nudge([-far, 0, 0]),
-      ArrowRight: () => bench.nudge([far, 0, 0]),
-      ArrowUp: () => bench.nudge([0, 0, -far]),
-      ArrowDown: () => bench.nudge([0, 0, far]),
-      PageUp: () => bench.nudge([0, far, 0]),
-      PageDown: () => bench.nudge([0, -far, 0]),
-      "[": () => turn(15),
-      "]": () => turn(-15),
-      "{": () => turn(1),
-      "}": () => turn(-1),
-      d: () => void bench.duplicate(),
-      g: () => void bench.ground(),
-      s: () => void bench.stack(),
-      Delete: () => void bench.remove(),
-      Backspace: () => void bench.remove(),
-    };
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const act = always[key] ?? (able && bench.selected.peek().length ? editing[key] : undefined);
-    if (!act || (inList && key.startsWith("Page"))) return;
-    event.preventDefault();
-    act();
+  /** Acts where the key is not that of a control. */
+  const outside = (act: (event: KeyboardEvent) => unknown) => (event: KeyboardEvent): unknown => {
+    const target = event.target instanceof Element ? event.target : null;
+    if (target?.closest(".seg, .chips") || (target?.closest(".scroll") && event.key.startsWith("Page"))) return false;
+    return act(event);
+  };
+  const editing = (act: (event: KeyboardEvent) => void) => outside((event) => (able && bench.selected.peek().length ? act(event) : false));
+  const nudge = (x: number, y: number, z: number) =>
+    editing((event) => {
+      const by = event.shiftKey ? FINE : COARSE;
+      bench.nudge([by * x, by * y, by * z]);
+    });
+  const turn = (way: number) => editing((event) => bench.nudge([0, 0, 0], fromAngles([0, way * (event.shiftKey ? 1 : 15), 0])));
+  useKeys({
+    tickback: outside(() => bench.step(-1)),
+    tickon: outside(() => bench.step(1)),
+    move: outside(() => to.mode("move")),
+    turn: outside(() => to.mode("turn")),
+    scale: outside(() => to.mode("scale")),
+    camera: outside(to.home),
+    wire: outside(to.wire),
+    west: nudge(-1, 0, 0),
+    east: nudge(1, 0, 0),
+    far: nudge(0, 0, -1),
+    near: nudge(0, 0, 1),
+    lift: nudge(0, 1, 0),
+    lower: nudge(0, -1, 0),
+    turnleft: turn(1),
+    turnright: turn(-1),
+    copy: editing(() => void bench.duplicate()),
+    ground: editing(() => void bench.ground()),
+    stack: editing(() => void bench.stack()),
+    remove: editing(() => void bench.remove()),
   });
+  useEffect(() => {
+    const drop = (event: KeyboardEvent) => {
+      const target = event.target instanceof Element ? event.target : null;
+      if (event.key !== "Escape" || target?.closest(".seg, .chips, select, textarea, input")) return;
+      latest.current.bench.cancel();
+      latest.current.bench.select([]);
+    };
+    addEventListener("keydown", drop);
+    return () => removeEventListener("keydown", drop);
+  }, []);
 }
 
 // -- what the server says

@@ -6,7 +6,8 @@ import { followPulse } from "../app/pulse";
 import { busy, ended, find, listed, listedDays, listedMode, lobbyRtt, mineOnly, open, recorded, recordedNext, search, sessions } from "../app/store";
 import { plural } from "../text/format";
 import { Bar } from "../ui/bar";
-import { Icon, Rtt, Segmented, useKeys } from "../ui/parts";
+import { useKeys } from "../ui/keyboard";
+import { Icon, Rtt, Segmented } from "../ui/parts";
 import { Board, Queue } from "./aside";
 import { Group, Nothing } from "./list";
 import { PlayTile } from "./login";
@@ -21,11 +22,9 @@ export function Lobby() {
   useEffect(() => {
     document.title = "Tussle";
   }, []);
-  useKeys((event) => {
-    if (event.key === "/") {
-      event.preventDefault();
-      searchField.current?.focus();
-    } else if (event.key.toLowerCase() === "n" && !(event.target instanceof HTMLButtonElement)) void open();
+  useKeys({
+    search: () => searchField.current?.focus(),
+    open: (event) => !(event.target instanceof HTMLButtonElement) && void open(),
   });
   const all = sessions.value ?? [];
   const waiting = all.filter((one) => one.status === "open" || one.status === "filled");

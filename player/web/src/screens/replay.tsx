@@ -13,7 +13,8 @@ import { clockTime, code, gap, group, shortName } from "../text/format";
 import { Bar } from "../ui/bar";
 import { CopyLink } from "../ui/copylink";
 import { CurveRows } from "../ui/curves";
-import { Icon, Rtt, useKeys } from "../ui/parts";
+import { useKeys, withKey } from "../ui/keyboard";
+import { Icon, Rtt } from "../ui/parts";
 import { ReplayStage } from "../ui/replaystage";
 import type { Looks } from "../ui/replaystage";
 import { Bookmarks, Members, PresenterRow, RoomChat, Views } from "../ui/replayroom";
@@ -81,7 +82,7 @@ export function ReplayScreen({ token }: { token: string }) {
         {room && <Members room={room} />}
         {room && <Rtt ms={room.rtt.value} />}
         {about?.live && (
-          <button class={myTurn(token) ? "btn s now" : "btn s"} onClick={() => backToLive(token)} title="Back to the session, L" data-test="live">
+          <button class={myTurn(token) ? "btn s now" : "btn s"} onClick={() => backToLive(token)} title={withKey("Back to the session", "live")} data-test="live">
             {myTurn(token) ? "Your turn" : <span class="tag run">Live</span>}
           </button>
         )}
@@ -166,41 +167,41 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
     if (first) look(first.camera);
   }, [here, made]);
   const hasContacts = (replay.story.value?.blows ?? []).some((blow) => Math.hypot(...blow.normal) > 0);
-  useKeys((event) => {
-    const target = event.target instanceof HTMLElement ? event.target : null;
-    if (target?.closest(".seg, select, textarea")) return;
-    const inList = target?.closest(".scroll") !== null && target !== null;
-    const steps = event.shiftKey ? STEPS_SHIFT : 1;
-    const keys: Record<string, () => void> = {
-      " ": () => replay.toggle(),
-      ArrowLeft: () => replay.step(-steps),
-      ArrowRight: () => replay.step(steps),
-      ",": () => replay.step(-1),
-      ".": () => replay.step(1),
-      "+": () => replay.changeSpeed(1),
-      "-": () => replay.changeSpeed(-1),
-      Home: () => replay.seek(replay.start),
-      End: () => replay.seek(replay.end),
-      0: () => {
-        setLooks({ ...looks, followed: null });
-        stage.current?.home();
-      },
-      w: () => setLooks({ ...looks, wire: !looks.wire }),
-      v: () => setLooks({ ...looks, velocity: !looks.velocity }),
-      x: () => hasContacts && setLooks({ ...looks, contacts: !looks.contacts }),
-      c: () => follow(nextOf(bodies, looks.followed)),
-      b: () => naming.current?.focus(),
-      f: () => forkable && playOn(),
-      l: () => replay.about.value?.live && backToLive(token),
-      p: () => room && (room.presenting ? room.release() : room.present()),
-      Escape: () => replay.comeBack(),
-    };
-    const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    // Space presses the button that has the focus; lists scroll by their keys.
-    if (!act || (event.key === " " && target?.closest("button, a")) || (inList && ["Home", "End", " "].includes(event.key))) return;
-    event.preventDefault();
-    act();
+  const outside = (act: (event: KeyboardEvent) => void) => (event: KeyboardEvent): false | void => {
+    const target = event.target instanceof Element ? event.target : null;
+    // Lists scroll by their keys.
+    if (target?.closest(".seg") || (target?.closest(".scroll") && ["Home", "End", " "].includes(event.key))) return false;
+    return act(event);
+  };
+  const stepped = (by: 1 | -1) => outside((event) => replay.step(by * (event.shiftKey ? STEPS_SHIFT : 1)));
+  useKeys({
+    play: outside(() => replay.toggle()),
+    back: stepped(-1),
+    on: stepped(1),
+    faster: outside(() => replay.changeSpeed(1)),
+    slower: outside(() => replay.changeSpeed(-1)),
+    first: outside(() => replay.seek(replay.start)),
+    last: outside(() => replay.seek(replay.end)),
+    camera: outside(() => {
+      setLooks({ ...looks, followed: null });
+      stage.current?.home();
+    }),
+    wire: outside(() => setLooks({ ...looks, wire: !looks.wire })),
+    velocity: outside(() => setLooks({ ...looks, velocity: !looks.velocity })),
+    contacts: outside(() => hasContacts && setLooks({ ...looks, contacts: !looks.contacts })),
+    follow: outside(() => follow(nextOf(bodies, looks.followed))),
+    mark: outside(() => naming.current?.focus()),
+    fork: outside(() => forkable && playOn()),
+    live: outside(() => replay.about.value?.live && backToLive(token)),
+    present: outside(() => room && (room.presenting ? room.release() : room.present())),
   });
+  useEffect(() => {
+    const back = (event: KeyboardEvent) => {
+      if (event.key === "Escape") replay.comeBack();
+    };
+    addEventListener("keydown", back);
+    return () => removeEventListener("keydown", back);
+  }, [replay]);
   useEffect(() => {
     Object.assign(window, { __replay: { place: () => replay.place.peek(), playing: () => replay.playing.peek(), speed: () => replay.speed.peek(), following: () => replay.following.peek(), kept: () => replay.recording?.bytesKept ?? 0, places: () => stage.current?.places() ?? [], screen: (x: number, y: number, z: number) => stage.current?.view.screen(x, y, z), tier: () => stage.current?.tier, camera: () => stage.current?.view.cameraView() ?? null, end: () => replay.end, drawn: () => replay.curves.peek() > 0 && replay.topology.peek() !== null && !replay.waiting.peek() } });
   }, [replay]);
@@ -219,22 +220,22 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
           }}
         >
           <div class="corner">
-            <button class="btn s sq" aria-label="Default camera" title="Default camera, 0" onClick={() => { setLooks({ ...looks, followed: null }); stage.current?.home(); }}>
+            <button class="btn s sq" aria-label="Default camera" title={withKey("Default camera", "camera")} onClick={() => { setLooks({ ...looks, followed: null }); stage.current?.home(); }}>
               <Icon name="home" />
             </button>
-            <button class="btn s sq" aria-label="Wireframe" title="Wireframe, W" aria-pressed={looks.wire} onClick={() => setLooks({ ...looks, wire: !looks.wire })}>
+            <button class="btn s sq" aria-label="Wireframe" title={withKey("Wireframe", "wire")} aria-pressed={looks.wire} onClick={() => setLooks({ ...looks, wire: !looks.wire })}>
               <Icon name="wire" />
             </button>
-            <button class="btn s sq" aria-label="Velocity arrows" title="Velocity arrows, V" aria-pressed={looks.velocity} onClick={() => setLooks({ ...looks, velocity: !looks.velocity })} data-test="velocity">
+            <button class="btn s sq" aria-label="Velocity arrows" title={withKey("Velocity arrows", "velocity")} aria-pressed={looks.velocity} onClick={() => setLooks({ ...looks, velocity: !looks.velocity })} data-test="velocity">
               <Icon name="arrow" />
             </button>
             {hasContacts && (
-              <button class="btn s sq" aria-label="Contact arrows" title="Contact arrows, X" aria-pressed={looks.contacts} onClick={() => setLooks({ ...looks, contacts: !looks.contacts })} data-test="contacts">
+              <button class="btn s sq" aria-label="Contact arrows" title={withKey("Contact arrows", "contacts")} aria-pressed={looks.contacts} onClick={() => setLooks({ ...looks, contacts: !looks.contacts })} data-test="contacts">
                 <Icon name="touch" />
               </button>
             )}
             {bodies.length > 0 && (
-              <select class="btn s" aria-label="Camera" title="The camera follows a body, C" value={looks.followed ?? ""} onChange={(event) => follow(event.currentTarget.value || null)} data-test="follow">
+              <select class="btn s" aria-label="Camera" title={withKey("The camera follows a body", "follow")} value={looks.followed ?? ""} onChange={(event) => follow(event.currentTarget.value || null)} data-test="follow">
                 <option value="">Camera free</option>
                 {bodies.map((body) => (
                   <option key={body.id} value={body.id}>
@@ -248,7 +249,7 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
         <section class="tile tl" aria-label="Timeline">
           <Transport replay={replay}>
             {here && (
-              <button class="btn ghost s" onClick={() => naming.current?.focus()} title="Bookmark, B" aria-label="Bookmark">
+              <button class="btn ghost s" onClick={() => naming.current?.focus()} title={withKey("Bookmark", "mark")} aria-label="Bookmark">
                 <Icon name="flag" />
                 <span class="txt">Bookmark</span>
               </button>
@@ -261,7 +262,7 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
               </button>
             )}
             {forkable && (
-              <button class="btn now s" onClick={playOn} aria-busy={busy.value === "fork"} title="A new lobby that begins with this moment, F" data-test="fork">
+              <button class="btn now s" onClick={playOn} aria-busy={busy.value === "fork"} title={withKey("A new lobby that begins with this moment", "fork")} data-test="fork">
                 <Icon name="fork" />
                 <span>
                   Play on<span class="more"> from here</span>

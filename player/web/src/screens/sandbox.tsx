@@ -15,7 +15,8 @@ import { fixed, gap, group, shortName } from "../text/format";
 import { OwnDrag } from "../session/owndrag";
 import type { Point } from "../session/owndrag";
 import { Mark } from "../ui/marks";
-import { Icon, useKeys } from "../ui/parts";
+import { useKeys } from "../ui/keyboard";
+import { Icon } from "../ui/parts";
 import { portraits } from "../ui/portraits";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
@@ -44,13 +45,10 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
     setWire(!wire);
     stage.current?.setWireframe(!wire);
   };
-  useKeys((event) => {
-    if (event.key === "0") stage.current?.home();
-    else if (event.key.toLowerCase() === "w") toggleWire();
-    else if (event.key === " " && host && !(event.target instanceof HTMLButtonElement)) {
-      event.preventDefault();
-      act("freeze", { state: box.frozen ? "off" : "on" });
-    }
+  useKeys({
+    camera: () => stage.current?.home(),
+    wire: toggleWire,
+    pause: () => host && act("freeze", { state: box.frozen ? "off" : "on" }),
   });
   const refusal = box.refusal;
   useEffect(() => {
@@ -247,10 +245,11 @@ function Palette({ client, box, stage, onSpawn, disabled }: { client: SessionCli
     }
     onSpawn(body, best);
   };
-  useKeys((event) => {
-    const body = /^[1-6]$/.test(event.key) ? offered[Number(event.key) - 1] : undefined;
-    if (body && !disabled) spawn(body);
-  });
+  const put = (index: number) => (): false | void => {
+    const body = offered[index];
+    return body && !disabled ? spawn(body) : false;
+  };
+  useKeys({ body1: put(0), body2: put(1), body3: put(2), body4: put(3), body5: put(4), body6: put(5) });
   void client;
   return (
     <section class="tile grow" aria-label="Put on the mat">

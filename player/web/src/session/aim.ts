@@ -54,29 +54,31 @@ export function pulled(aim: Aim, dx: number, dz: number, full: number, kind?: Ac
   return { ...aim, azimuth, power: full > 0 ? Math.min(1, (PULL * Math.hypot(dx, dz)) / full) : aim.power };
 }
 
-/** The aim after a key, or null for a key that does not aim. shift: fine steps. */
-export function nudged(aim: Aim, key: string, shift: boolean, full: number, kind?: ActionKind): Aim | null {
+/** What changes the aim by a step. */
+export const NUDGES = ["left", "right", "stronger", "weaker", "rise", "sink"] as const;
+export type Nudge = (typeof NUDGES)[number];
+
+/** The aim after a step. shift: a fine one. */
+export function nudged(aim: Aim, to: Nudge, shift: boolean, full: number, kind?: ActionKind): Aim {
   // In a narrow fan of bearings a key turns by a fortieth of it.
   const turn = isFan(kind) ? (shift ? 0.1 : 0.5) : shift ? 0.2 : 2;
   const rise = takes(kind, "spin") ? 0 : shift ? 1 : 5;
   const spin = takes(kind, "spin") ? (shift ? 0.1 : 0.5) : 0;
   const push = full > 0 ? 0.1 / full : 0;
   const clamp = (value: number) => Math.max(0, Math.min(1, value));
-  switch (key) {
-    case "ArrowLeft":
+  switch (to) {
+    case "left":
       return { ...aim, azimuth: within(aim.azimuth - turn, kind) };
-    case "ArrowRight":
+    case "right":
       return { ...aim, azimuth: within(aim.azimuth + turn, kind) };
-    case "ArrowUp":
+    case "stronger":
       return { ...aim, power: clamp(aim.power + push) };
-    case "ArrowDown":
+    case "weaker":
       return { ...aim, power: clamp(aim.power - push) };
-    case "PageUp":
+    case "rise":
       return { ...aim, elevation: Math.min(60, aim.elevation + rise), spin: bounded(aim.spin + spin, kind, "spin") };
-    case "PageDown":
+    case "sink":
       return { ...aim, elevation: Math.max(0, aim.elevation - rise), spin: bounded(aim.spin - spin, kind, "spin") };
-    default:
-      return null;
   }
 }
 

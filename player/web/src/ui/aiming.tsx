@@ -4,8 +4,8 @@
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { notify } from "../app/store";
-import { bearing, firstAim, fullSpeed, nudged, pulled, PULL, takes, TICK, toAction } from "../session/aim";
-import type { Aim } from "../session/aim";
+import { bearing, firstAim, fullSpeed, NUDGES, nudged, pulled, PULL, takes, TICK, toAction } from "../session/aim";
+import type { Aim, Nudge } from "../session/aim";
 import type { SessionClient } from "../session/client";
 import type { ActionKind } from "../generated/eventdata";
 import type { SessionState } from "../session/state";
@@ -13,7 +13,9 @@ import type { Drawn } from "../stage/shown";
 import type { Stage } from "../stage/stage";
 import { fixed, group } from "../text/format";
 import { amount, measured, unitOf } from "../text/units";
-import { Icon, Ruler, Segmented, useKeys } from "./parts";
+import { keyNames, useKeys, withKey } from "./keyboard";
+import type { Handlers } from "./keyboard";
+import { Icon, Ruler, Segmented } from "./parts";
 import { expose } from "./probe";
 
 const LABELS: Record<string, string> = { launch: "Launch", spin: "Spin", hop: "Hop", brace: "Brace" };
@@ -137,29 +139,37 @@ export function useAim(client: SessionClient, state: SessionState, seat: number 
     stage.current?.setWireframe(!wire);
   };
 
-  useKeys((event) => {
-    if (event.key === "0") stage.current?.home();
-    else if (event.key.toLowerCase() === "w") toggleWire();
-    if (!live.current.yours || live.current.sent) return;
-    const target = event.target as HTMLElement | null;
-    const inControl = target instanceof HTMLElement && (target.closest(".seg, input, .say, [role=radiogroup]") !== null);
-    if (event.key === "Escape") stage.current?.hand?.cancel();
-    else if (event.key === "Enter" && !(target instanceof HTMLButtonElement)) {
-      event.preventDefault();
-      launch();
-    } else if (/^[1-9]$/.test(event.key)) {
-      const kind = live.current.kinds[Number(event.key) - 1];
-      if (kind) aim.value = { ...aim.value, kind: kind.kind };
-    } else if (!inControl && !target?.closest(".scroll")) {
-      const { full, kinds } = live.current;
-      const next = nudged(aim.value, event.key, event.shiftKey, full, kinds.find((one) => one.kind === aim.value.kind));
-      if (next) {
-        event.preventDefault();
-        aim.value = next;
-      }
-    }
+  /** A key that changes the aim, in one's own turn. */
+  const aiming = (change: (event: KeyboardEvent) => false | void) => (event: KeyboardEvent): false | void => {
+    if (!live.current.yours || live.current.sent || change(event) === false) return false;
     stage.current?.touch();
-  });
+    return undefined;
+  };
+  const nudge = (to: Nudge) =>
+    aiming((event) => {
+      // Rows of choices, sliders and lists have these keys themselves.
+      if (event.target instanceof Element && event.target.closest(".seg, input, .say, [role=radiogroup], .scroll")) return false;
+      const { full, kinds } = live.current;
+      aim.value = nudged(aim.value, to, event.shiftKey, full, kinds.find((one) => one.kind === aim.value.kind));
+      return undefined;
+    });
+  const choose = (index: number) =>
+    aiming(() => {
+      const kind = live.current.kinds[index];
+      if (!kind) return false;
+      aim.value = { ...aim.value, kind: kind.kind };
+      return undefined;
+    });
+  const nudges = Object.fromEntries(NUDGES.map((to) => [to, nudge(to)])) as Handlers;
+  const choices = Object.fromEntries(Array.from({ length: 9 }, (_, index) => [`kind${index + 1}`, choose(index)])) as Handlers;
+  useKeys({ camera: () => stage.current?.home(), wire: toggleWire, launch: aiming(launch), ...nudges, ...choices });
+  useEffect(() => {
+    const cancel = (event: KeyboardEvent) => {
+      if (event.key === "Escape") stage.current?.hand?.cancel();
+    };
+    addEventListener("keydown", cancel);
+    return () => removeEventListener("keydown", cancel);
+  }, []);
 
   useEffect(() => stage.current?.touch());
 
@@ -188,10 +198,10 @@ function elevationOf(aim: Aim): number {
 export function StageButtons({ act }: { act: Act }) {
   return (
     <div class="corner">
-      <button class="btn s sq" aria-label="Default camera" title="Default camera, 0" onClick={() => act.stage.current?.home()}>
+      <button class="btn s sq" aria-label="Default camera" title={withKey("Default camera", "camera")} onClick={() => act.stage.current?.home()}>
         <Icon name="home" />
       </button>
-      <button class="btn s sq" aria-label="Wireframe" title="Wireframe, W" aria-pressed={act.wire} onClick={act.toggleWire}>
+      <button class="btn s sq" aria-label="Wireframe" title={withKey("Wireframe", "wire")} aria-pressed={act.wire} onClick={act.toggleWire}>
         <Icon name="wire" />
       </button>
     </div>
@@ -214,14 +224,14 @@ export function AimTile({ client, state, act, labels = LABELS, pull = "Pull back
         {offered.length > 1 && <Segmented label="What to do" value={aim.kind} options={offered.map((one, index) => ({ value: one.kind, text: labels[one.kind] ?? one.kind, title: `${one.note ?? ""} (${index + 1})` }))} onChoose={(next) => act.set({ ...aim, kind: next })} />}
         <span class="small mute note1">{mine?.out ? "Your body is off the mat. You can stay and watch." : (kind?.note ?? "")}</span>
         {takes(kind, "elevation") && (
-          <label class="small soft" title="Page up, page down">
+          <label class="small soft" title={keyNames("rise", "sink")}>
             Rise
             <input type="range" min={0} max={60} step={1} value={aim.elevation} disabled={!on} onInput={(event) => act.set({ ...aim, elevation: Number(event.currentTarget.value) })} />
             <span class="data" style={{ minWidth: "30px" }}>{Math.round(aim.elevation)}°</span>
           </label>
         )}
         {takes(kind, "spin") && (
-          <label class="small soft" title="Page up, page down">
+          <label class="small soft" title={keyNames("rise", "sink")}>
             Spin
             <input type="range" min={kind?.fields?.["spin"]?.low ?? -6} max={kind?.fields?.["spin"]?.high ?? 6} step={0.5} value={aim.spin} disabled={!on} onInput={(event) => act.set({ ...aim, spin: Number(event.currentTarget.value) })} />
             <span class="data" style={{ minWidth: "66px" }}>{fixed(aim.spin, 1)} rad/s</span>

@@ -1,15 +1,16 @@
 // The bar at the top of every screen, with the banners below it.
 
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { go } from "../app/route";
 import { client, me } from "../app/store";
 import { OBSERVER_MARK, markOfPlayer, markOfSeat } from "../stage/palette";
 import { t } from "../text/words";
 import { Banners } from "./banners";
-import { Keys } from "./keys";
+import { useKeys } from "./keyboard";
+import { KeySettings, Keys, screenOf } from "./keys";
 import { Mark } from "./marks";
-import { Icon, useKeys } from "./parts";
+import { Icon } from "./parts";
 import { PlayerName } from "./playername";
 import { Settings } from "./settings";
 
@@ -18,10 +19,14 @@ export function Bar({ children, crumb, onHome }: { children?: ComponentChildren;
   const known = me.value;
   const here = crumb ? client.value : null;
   const seat = here?.mySeat ?? null;
-  const [open, setOpen] = useState<"settings" | "keys" | null>(null);
-  useKeys((event) => {
-    if (event.key === "?") setOpen(open === "keys" ? null : "keys");
-  });
+  const [open, setOpen] = useState<"settings" | "keys" | "key-settings" | null>(null);
+  const gear = useRef<HTMLButtonElement>(null);
+  // It was opened from another panel, which is gone.
+  const closeKeys = () => {
+    setOpen(null);
+    setTimeout(() => gear.current?.focus());
+  };
+  useKeys({ help: () => setOpen(open === "keys" ? null : "keys") });
   return (
     <>
     <header class="bar">
@@ -36,7 +41,7 @@ export function Bar({ children, crumb, onHome }: { children?: ComponentChildren;
       {crumb}
       <span class="sp" />
       {children}
-      <button class="btn ghost s sq" aria-label={t("settings.title")} aria-expanded={open === "settings"} onClick={() => setOpen(open === "settings" ? null : "settings")} data-test="settings-button">
+      <button ref={gear} class="btn ghost s sq" aria-label={t("settings.title")} aria-expanded={open === "settings"} onClick={() => setOpen(open === "settings" ? null : "settings")} data-test="settings-button">
         <Icon name="gear" />
       </button>
       {known && (
@@ -49,8 +54,9 @@ export function Bar({ children, crumb, onHome }: { children?: ComponentChildren;
       )}
     </header>
     <Banners />
-    {open === "settings" && <Settings onClose={() => setOpen(null)} />}
-    {open === "keys" && <Keys mode={here?.state.value.mode ?? ""} onClose={() => setOpen(null)} />}
+    {open === "settings" && <Settings onClose={() => setOpen(null)} onKeys={() => setOpen("key-settings")} />}
+    {open === "keys" && <Keys screen={screenOf(here?.state.value ?? null)} onClose={() => setOpen(null)} onChange={() => setOpen("key-settings")} />}
+    {open === "key-settings" && <KeySettings onClose={closeKeys} />}
     </>
   );
 }

@@ -8,6 +8,7 @@ import type { SessionState } from "../session/state";
 import { t } from "../text/words";
 import type { Word } from "../text/words";
 import type { Act } from "./aiming";
+import { aimKeys } from "./keyboard";
 
 const HINTS: Readonly<Record<string, readonly Word[]>> = {
   duel: ["hint.pull", "hint.soft", "hint.rim"],
@@ -44,11 +45,11 @@ export function Hints({ state, act }: { state: SessionState; act: Act }) {
   const at = all.indexOf(shown) + 1;
   return (
     <div class="hints">
-      <aside class="hint" aria-label={t("keys.turn")} data-test="hint" data-hint={shown}>
+      <aside class="hint" aria-label={t("keys.on.turn")} data-test="hint" data-hint={shown}>
         <span class="data mute" aria-hidden="true">
           {at}/{all.length}
         </span>
-        <p role="status">{t(shown)}</p>
+        <p role="status">{t(shown, aimKeys())}</p>
         <div class="choices">
           <button class="btn s" onClick={() => see([shown])} data-test="hint-close">
             {t("hint.close")}

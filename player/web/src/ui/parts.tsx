@@ -1,4 +1,4 @@
-// Small parts that every screen uses: icons, the round trip, the ruler, the row of choices, keys. No state of the page.
+// Small parts that every screen uses: icons, the round trip, the ruler, the row of choices. No state of the page.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
@@ -113,22 +113,4 @@ export function useMatch(query: string): boolean {
     return () => list.removeEventListener("change", look);
   }, [query]);
   return matches;
-}
-
-/** Calls `act` for a key pressed outside of fields; not for letters and signs where the settings say so. */
-export function useKeys(act: (event: KeyboardEvent) => void): void {
-  const latest = useRef(act);
-  latest.current = act;
-  useEffect(() => {
-    const listen = (event: KeyboardEvent) => {
-      const at = event.target;
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (at instanceof HTMLInputElement && at.type !== "range" && at.type !== "radio") return;
-      // A setting: letters, digits and signs are no keys.
-      if (event.key.length === 1 && event.key !== " " && document.documentElement.dataset["keys"] === "off") return;
-      latest.current(event);
-    };
-    addEventListener("keydown", listen);
-    return () => removeEventListener("keydown", listen);
-  }, []);
 }

@@ -8,10 +8,11 @@ import { canVibrate, setVibrates, setVolume, vibrates, volume } from "../app/sou
 import { chosenTheme, wantedMotion } from "../app/store";
 import { LANGUAGES, t } from "../text/words";
 import { showHintsAgain } from "./hints";
+import { keyNames } from "./keyboard";
 import { Panel } from "./panel";
 import { Segmented } from "./parts";
 
-export function Settings({ onClose }: { onClose: () => void }) {
+export function Settings({ onClose, onKeys }: { onClose: () => void; onKeys: () => void }) {
   const [done, setDone] = useState(false);
   void language.value; // the words change with it
   const on = volume.value > 0;
@@ -20,7 +21,7 @@ export function Settings({ onClose }: { onClose: () => void }) {
       <label class="col small soft">
         {t("settings.sound")}
         <input type="range" min={0} max={1} step={0.05} value={volume.value} aria-valuetext={on ? `${Math.round(100 * volume.value)} %` : "off"} onInput={(event) => setVolume(Number(event.currentTarget.value))} data-test="settings-volume" />
-        <span class="small mute">{t("settings.sound.note")}</span>
+        <span class="small mute">{t("settings.sound.note", { key: keyNames("sound") })}</span>
       </label>
       {canVibrate() && (
         <label class="check">
@@ -77,6 +78,9 @@ export function Settings({ onClose }: { onClose: () => void }) {
         {t("settings.keys")}
       </label>
       <p class="small mute">{t("settings.keys.note")}</p>
+      <button class="btn s" onClick={onKeys} data-test="change-keys">
+        {t("keys.change")}
+      </button>
       <button
         class="btn s"
         onClick={() => {

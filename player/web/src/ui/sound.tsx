@@ -1,12 +1,12 @@
-// The button for sound and vibration in the bar of a session. M turns the sound on and off.
+// The button for sound and vibration in the bar of a session.
 
 import { canVibrate, setVibrates, setVolume, toggleSound, vibrates, volume } from "../app/sound";
-import { Icon, useKeys } from "./parts";
+import { t } from "../text/words";
+import { keyNames, useKeys } from "./keyboard";
+import { Icon } from "./parts";
 
 export function Sound() {
-  useKeys((event) => {
-    if (event.key.toLowerCase() === "m" && !event.repeat) toggleSound();
-  });
+  useKeys({ sound: (event) => !event.repeat && toggleSound() });
   const on = volume.value > 0;
   return (
     <details class="line">
@@ -18,7 +18,7 @@ export function Sound() {
           Sound
           <input type="range" min={0} max={1} step={0.05} value={volume.value} aria-valuetext={on ? `${Math.round(100 * volume.value)} %` : "off"} onInput={(event) => setVolume(Number(event.currentTarget.value))} data-test="volume" />
         </label>
-        <p class="small mute">Blows, your turn, its last five seconds. M turns it on and off.</p>
+        <p class="small mute">{t("settings.sound.note", { key: keyNames("sound") })}</p>
         {canVibrate() && (
           <label class="row">
             <input type="checkbox" checked={vibrates.value} onChange={(event) => setVibrates(event.currentTarget.checked)} />

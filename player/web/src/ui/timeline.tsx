@@ -8,6 +8,7 @@ import { SPEEDS } from "../replay/player";
 import { markOfSeat } from "../stage/palette";
 import { initial } from "../stage/marks";
 import { clockTime, fixed, group, shortName } from "../text/format";
+import { withKey } from "./keyboard";
 import { Icon, Segmented } from "./parts";
 
 const STEPS = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600] as const;
@@ -31,7 +32,7 @@ export function Transport({ replay, children }: { replay: Replay; children?: Com
         <button class="btn ghost s sq" aria-label="One frame back" title="One frame back, Left" disabled={!ready} onClick={() => replay.step(-1)}>
           <Icon name="back" />
         </button>
-        <button class="btn s sq play" aria-label={playing ? "Pause" : "Play"} title={playing ? "Pause, Space" : "Play, Space"} disabled={!ready} onClick={() => replay.toggle()} data-test="play">
+        <button class="btn s sq play" aria-label={playing ? "Pause" : "Play"} title={withKey(playing ? "Pause" : "Play", "play")} disabled={!ready} onClick={() => replay.toggle()} data-test="play">
           <Icon name={playing ? "pause" : "play"} />
         </button>
         <button class="btn ghost s sq" aria-label="One frame on" title="One frame on, Right" disabled={!ready} onClick={() => replay.step(1)}>
