@@ -24,6 +24,11 @@ PATCH_MIN = 4
 A beam of 583 vertices that was filled with tetrahedra bends by 0.96 of Timoshenko's; where patches of two are left, by
 0.93, and linear elements by 0.80.
 """
+PATCH_MAX = 24
+"""The most tetrahedra around an edge that become one patch; good meshes have fewer than half of it.
+
+All nodes of a patch share entries of the linear system: a fan of thousands of tetrahedra would make it dense.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,9 @@ class Patches:
 def group_tetrahedra(rest: Floats, tetrahedra: Ints) -> Ints:
     """Return the number of the patch of each tetrahedron, shape (t,). rest (n, 3): vertices [m].
 
-    The longest edges first: all tetrahedra around an edge, at least PATCH_MIN, become a patch if none is in one yet.
-    Then those that are left around an edge. A patch that is too small joins the smallest one across its faces.
+    The longest edges first: all tetrahedra around an edge, PATCH_MIN to PATCH_MAX, become a patch if none is in one
+    yet. Then those that are left around an edge, at most PATCH_MAX. A patch that is too small joins the smallest one
+    across its faces.
     """
     count = len(tetrahedra)
     pairs = np.sort(tetrahedra[:, CORNER_PAIRS].reshape(-1, 2), axis=1)
@@ -60,11 +66,13 @@ def group_tetrahedra(rest: Floats, tetrahedra: Ints) -> Ints:
         for number in order:
             ring = around[start[number] : start[number + 1]]
             free = [tet for tet in ring if patch[tet] < 0]
-            if not free or (whole and (len(free) < len(ring) or len(ring) < PATCH_MIN)):
+            if not free or (whole and (len(free) < len(ring) or not PATCH_MIN <= len(ring) <= PATCH_MAX)):
                 continue
-            for tet in free:
-                patch[tet] = len(members)
-            members.append(free)
+            for at in range(0, len(free), PATCH_MAX):
+                part = free[at : at + PATCH_MAX]
+                for tet in part:
+                    patch[tet] = len(members)
+                members.append(part)
     too_small = [one for one, own in enumerate(members) if len(own) < PATCH_MIN]
     neighbours = _neighbours(tetrahedra) if too_small else []
     for small in sorted(too_small, key=lambda one: (len(members[one]), one)):

@@ -9,7 +9,14 @@ from tests.support.paths import ROOT
 from tussle.lobby.rules.scenes import Recipe
 from tussle.server.physics.geometry import Mesh
 from tussle.server.physics.meshes import decode_mesh
-from tussle.server.physics.patches import Patches, group_tetrahedra, lay_out_patches, patch_links
+from tussle.server.physics.patches import (
+    PATCH_MAX,
+    PATCH_MIN,
+    Patches,
+    group_tetrahedra,
+    lay_out_patches,
+    patch_links,
+)
 from tussle.server.physics.shapes import build
 
 BLOCK = build(Recipe("block", {"size": [0.5, 0.2, 0.3], "cells": [4, 2, 3]}))
@@ -63,3 +70,18 @@ def test_a_single_tetrahedron_is_a_patch() -> None:
     tets = np.array([[0, 1, 2, 3]])
     rest = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
     assert group_tetrahedra(rest, tets).tolist() == [0]
+
+
+def test_a_fan_of_many_tetrahedra_is_divided() -> None:
+    """All nodes of a patch share entries of the linear system: 500 tetrahedra around one edge are not one patch, which
+    would make the system dense, but several, each bounded and connected to the fan."""
+    count = 500
+    turn = 2.0 * np.pi * np.arange(count) / count
+    rim = np.stack([np.cos(turn), np.sin(turn), np.zeros(count)], axis=1)
+    rest = np.concatenate([[[0.0, 0.0, -0.5], [0.0, 0.0, 0.5]], rim])
+    tets = np.array([[0, 1, 2 + k, 2 + (k + 1) % count] for k in range(count)])
+    sizes = np.bincount(group_tetrahedra(rest, tets))
+    assert sizes.min() >= PATCH_MIN and sizes.max() <= PATCH_MAX
+    patches = lay_out_patches(rest, tets)
+    assert patches.volume.sum() == pytest.approx(count * np.sin(2.0 * np.pi / count) / 6.0)
+    assert len(patch_links(patches)) < 40 * count
