@@ -23,8 +23,8 @@ __all__ = [
 ]
 
 ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # no 0 o 1 l i u
-TOKEN = re.compile(rf"^[{ALPHABET}]{{8}}$")
-PLAYER = re.compile(rf"^p[{ALPHABET}]{{11}}$")
+TOKEN = re.compile(rf"[{ALPHABET}]{{8}}")
+PLAYER = re.compile(rf"p[{ALPHABET}]{{11}}")
 
 
 def _draw(length: int) -> str:
@@ -38,7 +38,7 @@ def new_session_token() -> str:
 
 def is_session_token(text: str) -> bool:
     """Whether a text has the form of a session token."""
-    return TOKEN.match(text) is not None
+    return TOKEN.fullmatch(text) is not None
 
 
 def new_player_id() -> str:
@@ -48,7 +48,7 @@ def new_player_id() -> str:
 
 def is_player_id(text: str) -> bool:
     """Whether a text has the form of a player id."""
-    return PLAYER.match(text) is not None
+    return PLAYER.fullmatch(text) is not None
 
 
 def new_server_id() -> str:

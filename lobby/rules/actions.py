@@ -19,7 +19,7 @@ from tussle.lobby.errors import Refused
 
 __all__ = ["ActionField", "ActionKind", "ActionSpec", "check_action"]
 
-_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,47}$")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 
 
 class ActionField(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,7 +107,7 @@ def _check_value(name: str, field: ActionField, value: Any) -> Any:
         raise Refused(f"{name!r} must be a string", code="bad_type", field=name)
     if field.type == "choice" and value not in field.choices:
         raise Refused(f"{name!r} must be one of {', '.join(field.choices)}", code="out_of_range", field=name)
-    if field.type == "name" and not _NAME.match(value):
+    if field.type == "name" and not _NAME.fullmatch(value):
         raise Refused(f"{name!r} is not a name", code="bad_type", field=name)
     return value
 

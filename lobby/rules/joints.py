@@ -14,7 +14,7 @@ import msgspec
 
 from tussle.lobby.errors import Refused
 
-__all__ = ["COORDINATES", "Joint", "JointMotor", "JointSpring", "Pair", "check_joints", "check_pairs",
+__all__ = ["COORDINATES", "Joint", "JointMotor", "JointSpring", "Name", "Pair", "check_joints", "check_pairs",
            "joined_bodies"]  # fmt: skip
 
 COORDINATES = {"ball": "limits", "hinge": "limits motor spring", "slider": "limits motor spring", "fixed": "",
@@ -23,7 +23,8 @@ COORDINATES = {"ball": "limits", "hinge": "limits motor spring", "slider": "limi
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}(?!\n)$")]
+"""The id of a body, joint or handle. In Python, $ is also true before a line feed at the end."""
 Vector = tuple[float, float, float]
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.rules.joints import Joint, Pair, check_joints, check_pairs
+from tussle.lobby.rules.joints import Joint, Name, Pair, check_joints, check_pairs
 from tussle.lobby.rules.motions import Motion, check_pins
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$")]
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
 

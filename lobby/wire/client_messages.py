@@ -15,6 +15,7 @@ import msgspec
 
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.network import NETWORK_LENGTH
+from tussle.lobby.rules.joints import Name
 from tussle.lobby.text import Credential, Line
 from tussle.lobby.wire.negotiation import PROTOCOL, OfferedVersions
 from tussle.lobby.wire.signalling import Candidate, Hangup, Offer, Seen
@@ -47,7 +48,6 @@ __all__ = [
 
 Id = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-BodyId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$", max_length=48)]
 Finite = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 Fields = Annotated[dict[Annotated[str, msgspec.Meta(max_length=32)], Any], msgspec.Meta(max_length=32)]
 
@@ -154,13 +154,13 @@ class EditItem(MessagePart, frozen=True):
     the token of the body's lock. One of ``document`` (the whole one), ``delta`` (the fields to replace; null: the
     default) and ``remove``. ``copy``: the new body begins as that one, and may have a delta."""
 
-    body: BodyId
+    body: Name
     base: Count
     lock: Count | None = None
     document: Fields | None = None
     delta: Fields | None = None
     remove: bool = False
-    copy: BodyId | None = None
+    copy: Name | None = None
 
 
 class EditData(MessagePart, frozen=True):
@@ -170,11 +170,11 @@ class EditData(MessagePart, frozen=True):
 
 
 class LockData(MessagePart, frozen=True):
-    body: BodyId
+    body: Name
 
 
 class UnlockData(MessagePart, frozen=True):
-    body: BodyId
+    body: Name
     lock: Count
 
 

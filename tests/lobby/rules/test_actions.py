@@ -46,6 +46,7 @@ def test_canonical() -> None:
         ("launch", {"azimuth": True, "power": 1}, "bad_type", "azimuth"),
         ("launch", {"azimuth": None, "power": 1}, "missing_field", "azimuth"),
         ("grab", {"body": "No Name", "at": [0, 0, 0]}, "bad_type", "body"),
+        ("grab", {"body": "cobble-1\n", "at": [0, 0, 0]}, "bad_type", "body"),
         ("grab", {"body": "a", "at": [0, 0]}, "bad_type", "at"),
         ("grab", {"body": "a", "at": [0, 0, 9]}, "out_of_range", "at"),
         ("grab", {"body": "a", "at": [0, 0, 0], "how": "odd"}, "out_of_range", "how"),

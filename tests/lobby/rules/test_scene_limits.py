@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tussle.lobby.errors import Refused
+from tussle.lobby.rules.joints import Joint
 from tussle.lobby.rules.scene_limits import check_recipe
-from tussle.lobby.rules.scenes import Recipe
+from tussle.lobby.rules.scenes import Body, Recipe
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,11 @@ def test_a_shape_that_is_too_large_is_refused_unbuilt(kind: str, params: dict[st
     with pytest.raises(Refused) as refused:
         check_recipe(Recipe(kind, params))
     assert refused.value.reason == code
+
+
+@pytest.mark.parametrize(("kind", "field"), [(Body, "id"), (Joint, "a")])
+@pytest.mark.parametrize("name", ["cobble\n", "cobble\nb", "Cobble", "", "a" * 49])
+def test_a_name_is_one_word(kind: type, field: str, name: str) -> None:
+    """Also without a line feed at its end, which $ of a regular expression lets pass."""
+    with pytest.raises(msgspec.ValidationError, match="regex"):
+        msgspec.convert({field: name}, kind)
