@@ -23,7 +23,7 @@ from tussle.lobby.bot_requests import BotsAsked
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.recorded_sessions import RecordedSession
 from tussle.lobby.standings import LeaderboardRow
-from tussle.lobby.wire.http_answers import ForkTree, Join, Login, Me
+from tussle.lobby.wire.http_answers import ForkTree, Join, Login, Me, PlayerProfile
 from tussle.lobby.wire.messages import Event, ObserversData, SessionView
 from tussle.player.client import FORK_S, Client
 from tussle.player.connection import SessionConnection
@@ -154,10 +154,7 @@ class BlockingClient(ClosesAtExit):
         bots: bool | None = None,
     ) -> BlockingSession:
         """Take a seat in the oldest open lobby of that mode and size, or open one, and connect to it. See
-        ``Client.find``.
-
-        Raises Conflict if the player is in a session already.
-        """
+        ``Client.find``. Raises Conflict if the player is in a session already."""
         finding = self._client.find(mode=mode, size=size, body=body, ready=ready, bots=bots)
         return self._enter(finding, "a seat")
 
@@ -270,6 +267,10 @@ class BlockingClient(ClosesAtExit):
         """The best players of a mode, best first."""
         return self._call(self._client.leaderboard(mode), f"the leaderboard of {mode}")
 
+    def profile(self, player: str) -> PlayerProfile:
+        """A player as anybody may see it: ratings and the newest matches. Raises NotFound."""
+        return self._call(self._client.profile(player), f"the profile of {player}")
+
     def recording(self, where: str) -> BlockingRecording:
         """Open the recording of an ended or running session, or one in files, as ``tussle.recording`` does."""
         return self._recording(where, lambda: None)
@@ -282,7 +283,6 @@ class BlockingClient(ClosesAtExit):
             found = self._call(self._client.recording(where), f"the recording of {where}")
         else:
             found = Recording(WritableFiles(where))
-
         return BlockingRecording(self._run_unbounded, found, close)
 
     def _run_unbounded(self, coroutine: Coroutine[Any, Any, T], what: str) -> T:

@@ -28,7 +28,7 @@ from tussle.lobby.ids import new_session_token
 from tussle.lobby.recorded_sessions import RecordedSession
 from tussle.lobby.rules.spring import SpringRun
 from tussle.lobby.standings import LeaderboardRow
-from tussle.lobby.wire.http_answers import Fork, ForkTree, Join, Login, Me
+from tussle.lobby.wire.http_answers import Fork, ForkTree, Join, Login, Me, PlayerProfile
 from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection
 from tussle.player.http_transport import HttpTransport
@@ -299,6 +299,11 @@ class Client:
     async def leaderboard(self, mode: str) -> list[LeaderboardRow]:
         """The best players of a mode, best first."""
         return (await self._http.get(f"/api/leaderboard/{mode}", LeaderboardPage)).rows
+
+    async def profile(self, player: str) -> PlayerProfile:
+        """A player as anybody may see it: ratings by mode and the newest matches, at most 100. ``player``: the
+        identity, as in ``Me``, ``SeatView`` and ``LeaderboardRow``. Raises NotFound."""
+        return await self._http.get(f"/api/players/{player}", PlayerProfile)
 
     # -- recordings ----------------------------------------------------------------------------
 

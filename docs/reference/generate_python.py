@@ -30,7 +30,8 @@ GROUPS = (
     ("The asynchronous client", ("Client", "SessionConnection", "ReplayRoomConnection", "follow", "list_sources")),
     (
         "What the calls return",
-        ("Login", "Me", "Join", "LeaderboardRow", "Event", "SessionView", "SeatView", "ObserversData", "NoticeData",
+        ("Login", "Me", "PlayerProfile", "ModeStanding", "PastMatch", "Join", "LeaderboardRow",
+         "Event", "SessionView", "SeatView", "ObserversData", "NoticeData",
          "Frame", "Topology", "CloseCode"),
     ),
 )  # fmt: skip

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import httpx
+import msgspec
 import pytest
 
 from tests.support.pair import ModelSession
@@ -19,6 +20,7 @@ from tussle.lobby.errors import (
     Refused,
     ServerFault,
 )
+from tussle.lobby.wire.http_answers import ModeStanding, PastMatch, PlayerProfile
 from tussle.player.client import Client
 from tussle.player.transcript import Disconnected
 
@@ -123,13 +125,32 @@ async def test_no_server_is_a_disconnection_with_its_address() -> None:
         assert not await ada.healthy()
 
 
+async def test_the_profile_of_a_player_is_typed() -> None:
+    """Of any player by the identity; NotFound for one that nobody knows."""
+    profile = PlayerProfile(
+        player="p1", name="Ada#k3v7", kind="person", xp=40, played=2, won=1,
+        standings=(ModeStanding(mode="duel", value=1012.5, provisional=True, played=2, place=3),),
+        matches=(PastMatch(session="k7qm2xpv", mode="duel", at=1_700_000_000_000, place=1, of=2, body="cube"),),
+    )  # fmt: skip
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/api/players/p1":
+            return httpx.Response(
+                404, json={"code": "not_found", "title": "no such player", "field": "player"}
+            )
+        return httpx.Response(200, content=msgspec.json.encode(profile))
+
+    async with client(handle) as ada:
+        assert await ada.profile("p1") == profile
+        with pytest.raises(NotFound):
+            await ada.profile("p2")
+
+
 async def test_sessions_are_typed_views_and_filters_are_passed_on() -> None:
     view = ModelSession().view()
 
     def handle(request: httpx.Request) -> httpx.Response:
         assert dict(request.url.params) == {"mode": "duel", "search": "ada"}
-        import msgspec
-
         return httpx.Response(200, content=msgspec.json.encode({"sessions": [view]}))
 
     async with client(handle) as ada:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 
 import pytest
+from msgspec import convert
 
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack
 from tests.support.stranger import Person
-from tussle.lobby.errors import AuthError
+from tussle.lobby.errors import AuthError, NotFound
+from tussle.lobby.wire.http_answers import PlayerProfile
+from tussle.player.blocking import BlockingClient
 from tussle.player.client import Client
 
 ENVIRONMENT = {"SIM_SPEED": "0", "TURN_S": "60"}
@@ -88,6 +92,13 @@ async def test_anybody_reads_the_profile_of_a_player(ada: Person) -> None:
     assert (profile["player"], profile["kind"], profile["played"]) == (ada.player, "person", 0)
     assert profile["standings"] == profile["matches"] == []
     assert not {"session", "secret_hash", "token"} & set(profile)
+    known = convert(profile, PlayerProfile)
+    async with Client(ada.url) as client:
+        assert await client.profile(ada.player) == known
+        with pytest.raises(NotFound):
+            await client.profile("p2222222222x")
+    with await asyncio.to_thread(BlockingClient, ada.url) as blocking:
+        assert await asyncio.to_thread(blocking.profile, ada.player) == known
     for player in ("p2222222222x", "p", "x" * 1000, "p0000000000o", "{main}:*"):
         assert_problem(await ada.get(f"/api/players/{player}"), 404, "not_found")
 
