@@ -260,7 +260,7 @@ class BlockingClient(ClosesAtExit):
         return self._call(self._client.session(session), f"the view of {session}")
 
     def catalogue(self) -> dict[str, Any]:
-        """The catalogue: bodies, materials, scenes and modes, by id."""
+        """The catalogue: bodies, materials, scenes and ready meshes, by id."""
         return self._call(self._client.catalogue(), "the catalogue")
 
     def leaderboard(self, mode: str) -> list[LeaderboardRow]:

@@ -293,7 +293,7 @@ class Client:
         return await self._http.get(f"/api/sessions/{session}", SessionView)
 
     async def catalogue(self) -> dict[str, Any]:
-        """The catalogue: bodies, materials, scenes and modes, by id."""
+        """The catalogue: bodies, materials, scenes and ready meshes, by id."""
         return await self._http.get("/api/catalogue", dict[str, Any])
 
     async def leaderboard(self, mode: str) -> list[LeaderboardRow]:

@@ -200,7 +200,7 @@ class SessionConnection:
 
     @property
     def epoch(self) -> int:
-        """The fencing token of the session's newest owner that was seen."""
+        """The epoch of the session's newest holder that was seen."""
         return self._transcript.epoch
 
     @property

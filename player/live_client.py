@@ -70,11 +70,12 @@ async def follow(
     give_up_s: float = 60.0,
     rng: random.Random | None = None,
 ) -> AsyncGenerator[LiveReply, None]:
-    """Yield the messages of live mode from now on: infos, batches in order of n, added and removed sources, failures.
+    """Yield the messages of live mode from now on: descriptions of sensors, batches in order of n, added and removed
+    sources, errors.
 
     ``everything``: also follow each source that there is, from now on, and each that is added, from its beginning.
-    Raises Disconnected when the login is refused, or after
-    ``give_up_s`` without a connection. Close the iterator (or leave its task) to disconnect.
+    Raises Disconnected when the login is refused, or after ``give_up_s`` without a connection. Close the iterator (or
+    leave its task) to disconnect.
     """
     backoff = Backoff(rng or random.Random())
     newest: dict[str, int | None] = dict.fromkeys(sources)

@@ -127,6 +127,7 @@ class ReplayRoomConnection:
 
     @property
     def presenting(self) -> bool:
+        """Whether this connection is the presenter."""
         return self._presenting_connection == self._connection != ""
 
     # -- the connection ------------------------------------------------------------------------

@@ -212,7 +212,7 @@ class Transcript:
     """One client's record of one session, across any number of connections.
 
     v: number of the newest event that was delivered or is covered by a view; 0 before the first.
-    epoch: the fencing token of the newest owner seen.
+    epoch: that of the newest holder seen.
     observers: the session's observers.
     history: request every event that is kept, from the first, instead of the whole view.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 import sys
@@ -53,6 +54,14 @@ def test_every_public_name_exists(name: str) -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Clinet'"):
         _ = tussle.Clinet
+
+
+def test_the_page_lists_only_errors_as_errors() -> None:
+    """A name that no group of the page has is an error."""
+    text = (ROOT / "docs" / "reference" / "python.md").read_text().partition("## The errors")[2]
+    names = re.findall(r"^\| `(\w+)` \|", text, re.M)
+    assert "LobbyError" in names
+    assert [name for name in names if not issubclass(getattr(tussle, name), tussle.LobbyError)] == []
 
 
 def test_the_page_of_the_package_is_current() -> None:

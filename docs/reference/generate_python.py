@@ -30,9 +30,9 @@ GROUPS = (
     ("The asynchronous client", ("Client", "SessionConnection", "ReplayRoomConnection", "follow", "list_sources")),
     (
         "What the calls return",
-        ("Login", "Me", "PlayerProfile", "ModeStanding", "PastMatch", "Join", "LeaderboardRow",
-         "Event", "SessionView", "SeatView", "ObserversData", "NoticeData",
-         "Frame", "Topology", "CloseCode"),
+        ("Login", "Me", "PlayerProfile", "ModeStanding", "PastMatch", "Join", "Fork", "ForkTree", "Forked",
+         "LeaderboardRow", "Event", "SessionView", "SeatView", "ObserversData", "NoticeData", "Frame", "Topology",
+         "CloseCode"),
     ),
 )  # fmt: skip
 
