@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 import inspect
+import json
+import math
 import re
 import runpy
 
+import msgspec
 import pytest
 
 from tests.support.paths import ROOT
+from tussle.lobby.errors import Refused
 from tussle.lobby.store.keys import Keys
+from tussle.server.modes.mode import CatalogueBody, Seat
+from tussle.server.modes.registry import get_mode
 
 PAGES = runpy.run_path(str(ROOT / "docs" / "reference" / "generate.py"))["PAGES"]
+CATALOGUE = json.loads((ROOT / "catalogue" / "catalogue.json").read_text())
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_a_page_is_current(name: str) -> None:
     """If this fails: python docs/reference/generate.py"""
     assert PAGES[name]() == (ROOT / "docs" / "reference" / name).read_text()
+
+
+def documented_bounds() -> list[tuple[str, str, float, float]]:
+    """Mode, param, smallest and largest value of each param of docs/reference/modes.md that has both."""
+    text = (ROOT / "docs" / "reference" / "modes.md").read_text()
+    return [
+        (mode, param, float(low), float(high))
+        for mode, section in re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+        for param, low, high in re.findall(r"^\| `(\w+)` \|.* from (\S+) to (\S+) \|$", section, re.M)
+    ]
+
+
+@pytest.mark.parametrize(("mode", "param", "low", "high"), documented_bounds())
+def test_a_documented_bound_of_a_param_holds(mode: str, param: str, low: float, high: float) -> None:
+    """A session takes the smallest and the largest documented value of a param, and refuses what is beyond."""
+    found = get_mode(mode)
+    seats = [Seat(seat, "", "", "person", body="halo") for seat in range(found.seats[0])]
+    bodies = {body["id"]: msgspec.convert(body, CatalogueBody) for body in CATALOGUE["bodies"]}
+    for value in (low, high):
+        found({param: int(value) if value.is_integer() else value}, seats, bodies)
+    for value in (math.nextafter(low, -math.inf), math.nextafter(high, math.inf), low - 1, high + 1):
+        with pytest.raises(Refused) as caught:
+            found({param: int(value) if value.is_integer() else value}, seats, bodies)
+        assert caught.value.reason == "bad_params"
 
 
 PLACEHOLDERS = {

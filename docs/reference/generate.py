@@ -177,8 +177,12 @@ def _allowed(kind: inspect.Type) -> str:
     words = {inspect.IntType: "an integer", inspect.FloatType: "a number", inspect.StrType: "a text"}[
         type(kind)
     ]
-    low, high = getattr(kind, "ge", None), getattr(kind, "le", None)
-    return f"{words} from {low:g} to {high:g}" if low is not None and high is not None else words
+    low, high, above = (getattr(kind, name, None) for name in ("ge", "le", "gt"))
+    if above is not None:
+        return f"{words} above {above:g}"
+    if low is None:
+        return words
+    return f"{words} from {low:.15g}" + ("" if high is None else f" to {high:.15g}")
 
 
 def _argument(field: ActionField, name: str, bodies: Iterable[str]) -> str:

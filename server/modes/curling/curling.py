@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 
-from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionField, ActionKind, check_action
 from tussle.lobby.rules.scenes import Body, Material, Quaternion, Recipe, Scene, Vector
 from tussle.lobby.rules.turns import TurnOrder
@@ -92,8 +91,6 @@ class Curling(TurnMode):
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
     ) -> None:
         super().__init__(params, seats, catalogue)
-        if not (1 <= self.params.ends <= 10 and 1 <= self.params.stones <= 4):
-            raise Refused("1 to 10 ends of 1 to 4 stones", code="bad_params", field="params")
         self.stone_count = self.seat_count * self.params.stones
 
     # Set-up

@@ -71,10 +71,10 @@ LAUNCH: Vector = (0.0, STONE.computed["rest_height"] + 0.9 * DHAT, 0.0)
 
 
 class CurlingParams(TurnParams, frozen=True):
-    """The parameters of curling. ``stones``: of each seat."""
+    """The parameters of curling. ``ends``: of a match. ``stones``: of each seat in an end."""
 
-    ends: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
-    stones: int = 4
+    ends: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
+    stones: Annotated[int, msgspec.Meta(ge=1, le=4)] = 4
 
 
 class Lying(msgspec.Struct, frozen=True):

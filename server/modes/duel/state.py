@@ -73,9 +73,10 @@ Cause = Literal["fallen", "broken", "forfeit"]
 
 
 class DuelParams(TurnParams, frozen=True):
-    """The parameters of a duel. ``rounds``: after the last one a bout ends. ``falls_from``: the round before which two
-    sides of the mat fall for the first time; two more fall before each later one. ``rounds_to_win``: bouts that a seat
-    must win; a match has at most twice as many less one."""
+    """The parameters of a duel. ``rounds``: the most rounds of a bout. ``falls_from``: the round before which two sides
+    of the mat fall for the first time; two more fall before each later round. ``rounds_to_win``: the bouts that a seat
+    must win for the match, which has at most 2 ``rounds_to_win`` - 1 bouts; 2 in a match of people alone whose host
+    chose no parameters."""
 
     rounds: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 15
     falls_from: Annotated[int, msgspec.Meta(ge=3, le=1000)] = 5

@@ -41,7 +41,6 @@ from tussle.server.modes.sandbox.authored import Authored, Box, compose, read_sc
 from tussle.server.modes.sandbox.scene import (
     action_kinds,
     build_scene,
-    check_params,
     clamp_target,
     first_bodies,
     handles_of,
@@ -91,7 +90,6 @@ class Sandbox(SlotMode):
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
     ) -> None:
         self.params = self._convert_params(params, SandboxParams)
-        check_params(self.params)
         if not seats or len({seat.seat for seat in seats}) < len(seats):
             raise Refused("a sandbox needs a member, and each seat once", code="bad_seats", field="seats")
         if not all(0 <= seat.seat < MEMBERS_MAX for seat in seats):

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionField, ActionKind
 from tussle.lobby.rules.scenes import Body, Handle, Material, Recipe, Scene, Vector
 from tussle.server.modes.mode import CatalogueBody, View
@@ -21,7 +20,6 @@ from tussle.server.modes.sandbox.state import (
     FRICTION_SPEED,
     GRAVITY_MAX,
     MARGIN,
-    MEMBERS_MAX,
     SOFT_BODIES,
     Placed,
     SandboxParams,
@@ -32,7 +30,6 @@ from tussle.server.physics.world_state import Floats
 __all__ = [
     "action_kinds",
     "build_scene",
-    "check_params",
     "clamp_target",
     "first_bodies",
     "handles_of",
@@ -44,14 +41,6 @@ __all__ = [
 ]
 
 Catalogue = Mapping[str, CatalogueBody]
-
-
-def check_params(p: SandboxParams) -> None:
-    """Raises Refused (bad_params) for a parameter out of its range."""
-    if not (2 <= p.side <= 20 and 1 <= p.height <= 20 and 0 <= p.gravity <= GRAVITY_MAX):
-        raise Refused("the box or its gravity is out of range", code="bad_params", field="params")
-    if not (1 <= p.slots <= MEMBERS_MAX and 1 <= p.lease_s <= 600 and 0.1 <= p.brief_s <= 60):
-        raise Refused("slots, lease_s or brief_s is out of range", code="bad_params", field="params")
 
 
 def rebuild_cost(bodies: int, vertices: int) -> float:

@@ -4,6 +4,8 @@ contain an array or a rule.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from tussle.lobby.rules.scenes import Quaternion, Vector
@@ -68,17 +70,17 @@ SOFT_BODIES = {
 
 
 class SandboxParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The parameters of a sandbox. side, height [m]: of the box. bodies: catalogue ids of the first bodies; none: up to
-    six bodies of the catalogue. slots: most leases at once. lease_s: lifetime of a lease without a move [s]. brief_s:
-    between two ``brief`` events [s]. gravity [m/s^2]."""
+    """The parameters of a sandbox. ``side``, ``height``: of the box [m]. ``bodies``: catalogue ids of the first bodies;
+    none: up to six bodies of the catalogue. ``slots``: most leases at once. ``lease_s``: lifetime of a lease without a
+    move [s]. ``brief_s``: time between two ``brief`` events [s]. ``gravity``: downwards [m/s^2]."""
 
-    side: float = 6.0
-    height: float = 4.0
+    side: Annotated[float, msgspec.Meta(ge=2, le=20)] = 6.0
+    height: Annotated[float, msgspec.Meta(ge=1, le=20)] = 4.0
     bodies: tuple[str, ...] = ()
-    slots: int = 8
-    lease_s: float = 10.0
-    brief_s: float = 1.0
-    gravity: float = 9.81
+    slots: Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_MAX)] = 8
+    lease_s: Annotated[float, msgspec.Meta(ge=1, le=600)] = 10.0
+    brief_s: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 1.0
+    gravity: Annotated[float, msgspec.Meta(ge=0, le=GRAVITY_MAX)] = 9.81
 
 
 class Placed(msgspec.Struct, frozen=True):
