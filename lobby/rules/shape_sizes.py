@@ -134,8 +134,8 @@ def _nut(n: Any, R: Any, r: Any, h: Any) -> int:
     return 4 * _whole(n)
 
 
-def _crescent(n: Any, R: Any, r: Any, arc: Any, h: Any) -> int:
-    _numbers(R=R, r=r, arc=arc, h=h)
+def _crescent(n: Any, R: Any, r: Any, arc: Any, h: Any, bottom_scale: Any = 1.0, focus: Any = 0.0) -> int:
+    _numbers(R=R, r=r, arc=arc, h=h, bottom_scale=bottom_scale, focus=focus)
     return 4 * _whole(n, 2)
 
 

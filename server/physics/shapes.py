@@ -264,11 +264,21 @@ def nut(n: int, R: float, r: float, h: float) -> Mesh:
     return _solid(_strip(_ring(n, R), _ring(n, r), h, closed=True))
 
 
-def crescent(n: int, R: float, r: float, arc: float, h: float) -> Mesh:
-    """A prism over ``arc`` radians between the radii R and r, ``n`` points on each curve."""
+def crescent(
+    n: int, R: float, r: float, arc: float, h: float, bottom_scale: float = 1.0, focus: float = 0.0
+) -> Mesh:
+    """A prism over ``arc`` radians between the radii R and r, ``n`` points on each curve. Its bottom is scaled by
+    ``bottom_scale`` about a point at the distance ``focus`` from the centre of both curves, towards their middle."""
+    if not bottom_scale > 0.0:
+        raise ValueError("a bottom has a positive scale")
     angles = [arc * k / (n - 1) for k in range(n)]
     outer, inner = ([(q * math.cos(a), q * math.sin(a)) for a in angles] for q in (R, r))
-    return _solid(_strip(outer, inner, h, closed=False))
+    vertices, faces = _strip(outer, inner, h, closed=False)
+    points = np.array(vertices)
+    about = np.array([focus * math.cos(arc / 2.0), 0.0, focus * math.sin(arc / 2.0)])
+    bottom = points[:, 1] < 0.0
+    points[bottom] += (1.0 - bottom_scale) * (about - points[bottom]) * [1.0, 0.0, 1.0]
+    return _solid((points, faces))
 
 
 def tetra(R: float) -> Mesh:

@@ -3,7 +3,8 @@
     whole -> cracked, for a round: announced -> fallen: a slab of its own, free to drop, and gone once all is at rest
 
 A fallen side is moved in to the distance RIM_APOTHEM from the centre, so that the mat stays convex. What breaks off is
-a trapezoid, CLEARANCE smaller on the inside, so that it does not touch the mat. Side k has its outward normal at the
+a trapezoid, CLEARANCE smaller on the inside, so that it does not touch the mat, and narrower at the bottom like the
+mat: a body that hangs beside the rim is not inside of it. Side k has its outward normal at the
 angle 2 pi k / ARENA_SIDES from +x towards +z. This module must never decide when a side falls.
 """
 
@@ -91,7 +92,10 @@ def _slab(side: int, before: Sequence[float]) -> Body:
     neighbour = before[(side + 1) % ARENA_SIDES]
     apex, half = neighbour / math.cos(_TURN), math.pi / 2.0 - _TURN
     inner, outer = apex - RIM_APOTHEM - CLEARANCE, apex - before[side]
-    centre = apex - 2.0 / 3.0 * (inner**3 - outer**3) / (inner**2 - outer**2)
+    centre = apex - 2.0 / 3.0 * (inner**3 - outer**3) / (inner**2 - outer**2)  # of its top
+    # The scale of the cross-section at the centroid: the mean of s^3 over that of s^2, s from 1 to ARENA_BOTTOM.
+    scale = 0.75 * (1.0 - ARENA_BOTTOM**4) / (1.0 - ARENA_BOTTOM**3)
+    centre *= scale
     angle = _TURN * side
     yaw = half - angle - math.pi  # the crescent's axis points at the centre
     return Body(
@@ -104,9 +108,15 @@ def _slab(side: int, before: Sequence[float]) -> Body:
                 "r": outer / math.cos(half),
                 "arc": 2.0 * half,
                 "h": ARENA_DEPTH,
+                "bottom_scale": ARENA_BOTTOM,
+                "focus": apex,
             },
         ),
         material=Material(density=DENSITY, friction=ARENA_FRICTION),
-        position=(centre * math.cos(angle), -ARENA_DEPTH / 2.0, centre * math.sin(angle)),
+        position=(
+            centre * math.cos(angle),
+            -ARENA_DEPTH * (1.0 - scale) / (1.0 - ARENA_BOTTOM),
+            centre * math.sin(angle),
+        ),
         rotation=(math.cos(yaw / 2.0), 0.0, math.sin(yaw / 2.0), 0.0),
     )

@@ -20,7 +20,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "ell": {"arm": 0.4, "width": 0.1, "h": 0.1},
     "cross": {"R": 0.3, "w": 0.1, "h": 0.1},
     "nut": {"n": 6, "R": 0.3, "r": 0.2, "h": 0.1},
-    "crescent": {"n": 8, "R": 0.3, "r": 0.2, "arc": 4.0, "h": 0.1},
+    "crescent": {"n": 8, "R": 0.3, "r": 0.2, "arc": 4.0, "h": 0.1, "bottom_scale": 0.9, "focus": 0.1},
     "tetra": {"R": 0.3},
     "blob": {"radius": 0.2},
     "block": {"size": [1, 1, 1], "cells": [2, 3, 4]},

@@ -103,6 +103,7 @@ def test_ball_is_round() -> None:
         Recipe("block", {"size": [1, 1, 1], "cells": [0, 1, 1]}),
         Recipe("ball", {"radius": 1, "cells": 4, "lobes": [[1, 0, 0, -1.5, 1]]}),
         Recipe("star", {"n": 0, "R": 1, "r": 1, "h": 1}),
+        Recipe("crescent", {"n": 2, "R": 0.3, "r": 0.2, "arc": 1.0, "h": 0.1, "bottom_scale": 0.0}),
     ],
 )
 def test_invalid_recipes_are_refused(recipe: Recipe) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from tests.server.modes.duel.test_bouts import Match, spec
+from tussle.lobby.rules.scenes import Quaternion
 from tussle.server.modes.duel.mat import RIM_APOTHEM, distance_to_rim
-from tussle.server.modes.duel.state import OUT_BELOW_Y
+from tussle.server.modes.duel.state import LIMIT_S, OUT_BELOW_Y
 from tussle.server.modes.mode import Effect
 from tussle.server.simulation.simulation import Input, Simulation
 
@@ -19,6 +21,11 @@ def brace_until(match: Match, name: str, count: int = 1) -> None:
     """Brace in every turn until so many events of that type have come, or it is over."""
     while len(match.of(name)) < count and match.advance.phase != "over":
         match.act("brace")
+
+
+def facing(angle: float) -> Quaternion:
+    """The turn about y that takes the x axis to this angle."""
+    return math.cos(angle / 2.0), 0.0, -math.sin(angle / 2.0), 0.0
 
 
 def stand(match: Match, seat: int, side: int, away: float) -> None:
@@ -95,6 +102,30 @@ def test_a_body_on_a_side_falls_with_it() -> None:
     [result] = match.of("result")
     assert (result["winner"], result["cause"]) == (1, "last_standing")
     assert match.simulation.check_contact().passed
+
+
+def test_a_body_beside_the_rim_is_not_inside_of_a_slab() -> None:
+    """The time limit ends the turn while a body falls: it is under the top of the mat, close to its side, which leans
+    inwards. No state has an intersection."""
+    match = Match(spec(falls_from=3, rounds=9))
+    brace_until(match, "rim_cracked")
+    match.act("brace")
+    simulation, seat = match.simulation, match.advance.seat
+    assert seat is not None
+    match.take(simulation.advance([Input(seat, "brace", 99)], 1))
+    angle = match.of("rim_cracked")[0]["sides"][0] * math.pi / 4
+    pose = (1.77 * math.cos(angle), -0.3, 1.77 * math.sin(angle)), facing(angle)
+    simulation._world = simulation._world.affected(Effect(place={0: pose}, halt=True))
+    assert simulation.check_contact().passed
+    ticks = round(LIMIT_S / simulation.view().dt) - 1
+    turn = msgspec.structs.replace(simulation.rules.turn, ticks=ticks)
+    simulation.rules = msgspec.structs.replace(simulation.rules, turn=turn)
+    match.take(simulation.advance([], 1))
+    assert len(match.of("rim_fell")) == 1
+    while match.advance.phase == "moving":
+        assert simulation.check_contact().passed
+        match.take(simulation.advance([], 5))
+    assert [d["seat"] for d in match.of("out")] == [0]
 
 
 def test_the_next_living_seat_acts_when_the_first_one_falls() -> None:

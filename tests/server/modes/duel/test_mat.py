@@ -16,7 +16,7 @@ from tussle.server.modes.duel.mat import (
     side_distances,
     slab_bodies,
 )
-from tussle.server.modes.duel.state import ARENA_DEPTH, ARENA_SIDES, DHAT
+from tussle.server.modes.duel.state import ARENA_BOTTOM, ARENA_DEPTH, ARENA_SIDES, DHAT
 from tussle.server.physics import shapes
 from tussle.server.physics.layout import rotation_matrix
 
@@ -71,13 +71,17 @@ def test_the_rest_of_the_mat_is_convex_and_ends_at_its_sides(count: int) -> None
 
 @pytest.mark.parametrize("seed", range(ARENA_SIDES))
 def test_a_slab_is_what_the_mat_loses(seed: int) -> None:
-    """Its top is the mat's, it ends at the old rim, and on the inside it keeps clear of the mat by more than dhat."""
+    """Its top is the mat's, it ends at the old rim, it leans as the mat does, and on the inside it keeps clear of it
+    by more than dhat."""
     fallen: tuple[int, ...] = ()
     for pair in falls(seed):
         before, fallen = fallen, (*fallen, *pair)
         for slab, side in zip(slab_bodies(fallen, 2), pair, strict=True):
             vertices = shapes.build(slab.shape).vertices @ rotation_matrix(slab.rotation).T + slab.position
             assert vertices[:, 1] == pytest.approx([-ARENA_DEPTH] * 4 + [0.0] * 4)
+            # At the bottom both are smaller by the same factor, about the centre of the mat.
+            vertices[:4] /= ARENA_BOTTOM
+            assert vertices[:4, [0, 2]] == pytest.approx(vertices[4:, [0, 2]])
             along = vertices @ [math.cos(side * math.pi / 4), 0.0, math.sin(side * math.pi / 4)]
             assert along.max() == pytest.approx(side_distances(before)[side])
             assert along.min() == pytest.approx(RIM_APOTHEM + CLEARANCE)
@@ -86,4 +90,4 @@ def test_a_slab_is_what_the_mat_loses(seed: int) -> None:
                 np.where(along > RIM_APOTHEM + 0.1, 0.0, distance_to_rim(vertices, before)), abs=1e-9
             )
             assert distance_to_rim(vertices, before).min() >= -1e-9
-            assert distance_to_rim(vertices, fallen).max() <= -CLEARANCE + 1e-9 < -DHAT
+            assert distance_to_rim(vertices, fallen).max() <= -CLEARANCE + 1e-9 < -DHAT / ARENA_BOTTOM
