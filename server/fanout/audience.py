@@ -52,8 +52,8 @@ FLOWS_S = 0.2
 """The time after a frame in which the next one is expected [s]: frames come more often, or once a second."""
 
 REST_S = 0.3
-"""A session that has shown no frame for this long [s] waits for an input, or is paused: no later frame will mend what a
-viewer has missed."""
+"""A session that has shown no frame for this long [s] waits for an input, or is paused: no later frame replaces one
+that a viewer has missed."""
 
 
 class Viewer(Protocol):

@@ -116,8 +116,8 @@ class RemoteRun:
             await asyncio.sleep(RETRY_S)
 
     def show(self, frame: bytes, chains: Sequence[Sequence[Any]] = ()) -> None:
-        """Show the members a frame of the holder, and tell the holder which delta frames they need. chains: the frames
-        of the fast and of the slow stream, one pair for each advance since the frame before."""
+        """Show the members a frame of the holder, and report to the holder which delta frames they need. chains: the
+        frames of the fast and of the slow stream, one pair for each advance since the frame before."""
         self.audience.show(frame, [(fast, slow, None) for fast, slow in chains])
         now = time.monotonic()
         wanted = self.audience.wanted_chains(now)

@@ -1,6 +1,6 @@
 """The mat of a duel: the Octagon, from which two opposite sides at a time crack and fall.
 
-    whole -> cracked, for a round: announced -> fallen: a slab of its own, free to drop, and gone once all is at rest
+    whole -> cracked, for the round before it falls -> fallen: a slab that drops, and is removed when all is at rest
 
 A fallen side is moved in to the distance RIM_APOTHEM from the centre, so that the mat stays convex. What breaks off is
 a trapezoid, CLEARANCE smaller on the inside, so that it does not touch the mat, and narrower at the bottom like the
@@ -35,7 +35,7 @@ RIM_APOTHEM = 1.25
 """Where a side is once it has fallen [m]. Bodies begin 1.116 from the centre."""
 
 CLEARANCE = 0.015
-"""Of a slab from the mat [m]: more than dhat, so that they do not hold one another."""
+"""The gap between a new slab and the mat [m]: more than dhat, so that there is no contact between them."""
 
 DENSITY = 250.0
 _TURN = 2.0 * math.pi / ARENA_SIDES
@@ -47,8 +47,8 @@ def side_distances(fallen: Collection[int]) -> tuple[float, ...]:
 
 
 def next_sides(seed: int, fallen: Collection[int]) -> tuple[int, ...]:
-    """The two opposite sides that crack next; none if all have fallen. Each second side comes first, so that the
-    neighbours of a slab are alike. The seed turns the order."""
+    """The two opposite sides that crack next; none if all have fallen. The seed chooses the first pair. Every second
+    pair comes first, so that both neighbours of a side that falls are whole, or both have fallen."""
     first = (0, 2, 1, 3)
     pairs = [((seed + k) % ARENA_SIDES, (seed + k + ARENA_SIDES // 2) % ARENA_SIDES) for k in first]
     return next((pair for pair in pairs if pair[0] not in fallen), ())

@@ -57,7 +57,7 @@ AIR_DRAG = 0.1  # 1/s
 LATE_DRAG, LATE_AFTER_S = 6.0, 1.6
 SETTLE_DRAG = BRACE_DRAG = 4.0
 LIMIT_S = 4.0
-FALL_S = 0.75  # for which sides of the mat fall at least
+FALL_S = 0.75  # least time for which the world runs while sides of the mat fall
 
 ELEVATION_MAX = 60.0
 HOP_ELEVATION, HOP_SPEED = 70.0, 0.55
