@@ -4,6 +4,7 @@
 import { batch, signal } from "@preact/signals";
 import type { SocketClass, SocketLike } from "@tussle/client";
 import { SessionClient } from "../session/client";
+import { t } from "../text/words";
 import { Api } from "../wire/api";
 import { Refused } from "../wire/calls";
 import { bodies, load, save } from "./store";
@@ -39,7 +40,7 @@ function note(seat: number, way: "in" | "out", data: unknown): void {
       type = "?";
     }
   }
-  const size = data instanceof ArrayBuffer ? `${data.byteLength} bytes` : text;
+  const size = data instanceof ArrayBuffer ? t("bench.bytes", { byteLength: data.byteLength }) : text;
   traffic.value = [...traffic.value.slice(1 - KEPT), { n: ++count, at: performance.now() - began, seat, way, type, text: size }];
 }
 
@@ -111,8 +112,8 @@ export async function send(client: SessionClient, type: string, data: string): P
   try {
     d = data.trim() ? JSON.parse(data) : undefined;
   } catch {
-    return "Not JSON.";
+    return t("bench.not-json");
   }
   const answer = await client.command(type, d as Record<string, unknown> | undefined);
-  return answer.ok ? `Acknowledged${answer.tick === null ? "" : `, tick ${answer.tick}`}.` : `${answer.error.code}: ${answer.error.message}`;
+  return answer.ok ? `Acknowledged${answer.tick === null ? "" : t("bench.tick", { tick: answer.tick })}.` : `${answer.error.code}: ${answer.error.message}`;
 }

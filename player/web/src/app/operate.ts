@@ -1,6 +1,7 @@
 // The operators' page: its own login, the overview that it polls, and the calls. The player of the lobby is not used.
 
 import { batch, computed, signal } from "@preact/signals";
+import { t } from "../text/words";
 import { Api } from "../wire/api";
 import { Refused } from "../wire/calls";
 import type { OverviewAnswer } from "../wire/answers";
@@ -33,8 +34,8 @@ export async function logIn(name: string, secret: string): Promise<string | null
   } catch (error) {
     operatorApi.token = null;
     if (!(error instanceof Refused)) throw error;
-    if (error.code === "not_allowed") return "This player is not an operator.";
-    if (error.code === "name_taken") return "This is not the secret of that name.";
+    if (error.code === "not_allowed") return t("operate.this-player-is-not-an");
+    if (error.code === "name_taken") return t("operate.this-is-not-the-secret");
     return `${error.message[0]?.toUpperCase() ?? ""}${error.message.slice(1)}.`;
   }
   sessionStorage.setItem(KEY, operatorApi.token ?? "");
@@ -98,7 +99,7 @@ export async function order(path: string, body: Record<string, unknown>, done: s
     return true;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    notify("bad", "The server refused this.", `${error.message[0]?.toUpperCase() ?? ""}${error.message.slice(1)}.`);
+    notify("bad", t("operate.the-server-refused-this"), `${error.message[0]?.toUpperCase() ?? ""}${error.message.slice(1)}.`);
     return false;
   } finally {
     pending.value = null;

@@ -1,18 +1,48 @@
 // What a person reads when the server refuses a request: by error code, what happened and what to do.
 
+import { t } from "../text/words";
+
 export const REFUSALS: Readonly<Record<string, readonly [string, string]>> = {
-  name_taken: ["This is someone else’s name.", "Enter its secret, or choose another name."],
-  no_bots: ["No bots are running here.", "Start some with “tussle bots --serve”, or share the code."],
-  seats_held: ["These seats are held for the people of the match before.", "You can join when their time is up, or watch."],
-  rematch_played: ["The rematch has been played.", "Ask for another one at its end."],
-  not_member: ["You had no seat in that match.", "Join its rematch by the code."],
-  lobby_full: ["All seats are taken.", "You can watch, or find another lobby."],
-  no_such_session: ["There is no session with this code.", "Codes have eight letters and digits."],
-  not_found: ["There is no session with this code.", "It may have ended a while ago."],
-  in_a_session: ["You have a seat in another session.", "Leave it first."],
-  in_session: ["You have a seat in another session.", "Return to it, or give it up."],
-  rate_limited: ["Too many requests.", "Wait a second and try again."],
-  store_full: ["The server is full.", "Running sessions continue. Try again in a moment."],
-  store_unavailable: ["The store does not answer.", "Try again in a moment."],
-  offline: ["The server does not answer.", "Check your network connection."],
+  get name_taken() {
+    return [t("refusals.this-is-someone-elses-name"), t("refusals.enter-its-secret-or-choose")] as const;
+  },
+  get no_bots() {
+    return [t("refusals.no-bots-are-running-here"), t("refusals.start-some-with-tussle-bots")] as const;
+  },
+  get seats_held() {
+    return [t("refusals.these-seats-are-held-for"), t("refusals.you-can-join-when-their")] as const;
+  },
+  get rematch_played() {
+    return [t("refusals.the-rematch-has-been-played"), t("refusals.ask-for-another-one-at")] as const;
+  },
+  get not_member() {
+    return [t("refusals.you-had-no-seat-in"), t("refusals.join-its-rematch-by-the")] as const;
+  },
+  get lobby_full() {
+    return [t("refusals.all-seats-are-taken"), t("refusals.you-can-watch-or-find")] as const;
+  },
+  get no_such_session() {
+    return [t("refusals.there-is-no-session-with"), t("refusals.codes-have-eight-letters-and")] as const;
+  },
+  get not_found() {
+    return [t("refusals.there-is-no-session-with"), t("refusals.it-may-have-ended-a")] as const;
+  },
+  get in_a_session() {
+    return [t("refusals.you-have-a-seat-in"), t("refusals.leave-it-first")] as const;
+  },
+  get in_session() {
+    return [t("refusals.you-have-a-seat-in"), t("refusals.return-to-it-or-give")] as const;
+  },
+  get rate_limited() {
+    return [t("refusals.too-many-requests"), t("refusals.wait-a-second-and-try")] as const;
+  },
+  get store_full() {
+    return [t("refusals.the-server-is-full"), t("refusals.running-sessions-continue-try-again")] as const;
+  },
+  get store_unavailable() {
+    return [t("refusals.the-store-does-not-answer"), t("refusals.try-again-in-a-moment")] as const;
+  },
+  get offline() {
+    return [t("refusals.the-server-does-not-answer"), t("refusals.check-your-network-connection")] as const;
+  },
 };

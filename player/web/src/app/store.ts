@@ -1,6 +1,7 @@
 // The state of the page as signals: the player, the route, the session, the lists; and the actions that change it.
 
 import { batch, computed, effect, signal } from "@preact/signals";
+import { t } from "../text/words";
 import { Api } from "../wire/api";
 import { Refused } from "../wire/calls";
 import type { Join, LeaderboardRow } from "../wire/answers";
@@ -200,8 +201,8 @@ function sitIn(token: string | null): void {
 
 /** Say what became of a seat that this player had. status: of its session; "": it is gone. */
 function sayLost(status: string): void {
-  if (status === "" || ENDED.includes(status)) notify("wash", "Your session is over.", "It ended while you were away. Its recording is in “My matches”.");
-  else notify("bad", "Your seat is gone.", "You were away for too long, and it was given up.");
+  if (status === "" || ENDED.includes(status)) notify("wash", t("store.your-session-is-over"), t("store.it-ended-while-you-were"));
+  else notify("bad", t("store.your-seat-is-gone"), t("store.you-were-away-for-too"));
 }
 
 /** Follow the seat of the session that is open: it ends with the session, or is lost. */
@@ -280,7 +281,7 @@ export function notify(kind: Notice["kind"], title: string, text: string): void 
 
 function explain(error: unknown): void {
   if (error instanceof Refused) {
-    const [title, text] = REFUSALS[error.code] ?? ["The request failed.", sentence(error.message)];
+    const [title, text] = REFUSALS[error.code] ?? [t("store.the-request-failed"), sentence(error.message)];
     notify("bad", title, text);
   } else throw error;
 }
@@ -320,10 +321,10 @@ export async function claim(secret: string): Promise<string | null> {
       const name = wantedName.value.trim();
       remember(await api.login(name, secret), name);
     } catch (error) {
-      if (error instanceof Refused && (error.code === "name_taken" || error.field)) return error.code === "name_taken" ? "This is someone else’s name, or not its secret." : sentence(error.message);
+      if (error instanceof Refused && (error.code === "name_taken" || error.field)) return error.code === "name_taken" ? t("store.this-is-someone-elses-name") : sentence(error.message);
       throw error;
     }
-    notify("ok", `${me.value?.name ?? ""} is yours.`, "Log in with the same secret on another device.");
+    notify("ok", t("store.is-yours", { name: me.value?.name ?? "" }), t("store.log-in-with-the-same"));
     return "";
   });
   return done === "" ? null : (done ?? "");
@@ -335,7 +336,7 @@ export async function logOut(): Promise<void> {
     await api.logout();
     forget();
     wantedName.value = "";
-    notify("ok", "You are logged out.", "Your name and its secret log you in again.");
+    notify("ok", t("store.you-are-logged-out"), t("store.your-name-and-its-secret"));
   });
 }
 
@@ -463,7 +464,7 @@ export function newFrom(beginning: Beginning): Promise<unknown> {
       if (left) draft = await keepDraft(left);
     } catch (error) {
       if (error instanceof Refused) throw error;
-      notify("bad", "The scene here cannot be kept. You have not left.", error instanceof Error ? error.message : "");
+      notify("bad", t("store.the-scene-here-cannot-be"), error instanceof Error ? error.message : "");
       return;
     }
     try {
@@ -478,7 +479,7 @@ export function newFrom(beginning: Beginning): Promise<unknown> {
       if (left) giveUp(left);
       if (!left || (error instanceof Refused && error.status === 401)) throw error; // `exclusive` tries again
       explain(error);
-      notify("bad", notice.value?.title ?? "", `${notice.value?.text ?? ""} Your seat is given up.${draft ? ` Its scene is kept as your template “${draft}”.` : ""}`.trim());
+      notify("bad", notice.value?.title ?? "", t("store.your-seat-is-given-up", { text: notice.value?.text ?? "", what: draft ? t("store.its-scene-is-kept-as", { draft }) : "" }).trim());
       return;
     }
     if (draft) removeTemplate(draft);
@@ -510,7 +511,7 @@ async function keepDraft(current: SessionClient): Promise<string> {
     if (error instanceof Refused && ["not_editable", "no_such_session"].includes(error.code)) return "";
     throw error;
   }
-  const name = `Draft of ${current.token}`;
+  const name = t("store.draft-of", { token: current.token });
   keepTemplate(name, await api.wholeScene(current.token));
   return name;
 }
@@ -537,7 +538,7 @@ export function join(text: string): Promise<unknown> {
     const view = await api.session(token);
     const seated = view.seats.some((seat) => seat.player === me.value?.player);
     if (!seated && !hasSeat(view) && !ENDED.includes(view.status)) {
-      notify("wash", "All seats are taken.", "You are watching.");
+      notify("wash", t("store.all-seats-are-taken"), t("store.you-are-watching"));
       await enter(await api.observe(token));
       return;
     }
@@ -546,7 +547,7 @@ export function join(text: string): Promise<unknown> {
     } catch (error) {
       // The last seat was taken meanwhile, or this player has left before.
       if (error instanceof Refused && (error.code === "lobby_full" || error.code === "left" || error.code === "ended")) {
-        notify("wash", error.code === "lobby_full" ? "All seats are taken." : "There is no seat to take.", "You are watching.");
+        notify("wash", error.code === "lobby_full" ? t("store.all-seats-are-taken") : t("store.there-is-no-seat-to"), t("store.you-are-watching"));
         await enter(await api.observe(token));
       } else throw error;
     }
@@ -577,7 +578,7 @@ export function fork(token: string, tick: number): Promise<unknown> {
   return exclusive("fork", async () => {
     await ensureMe();
     const made = await api.fork(token, tick);
-    if (!made.exact) notify("wash", `It begins with tick ${group(made.parent_tick)}.`, "The server has another version of the physics and cannot compute the ticks up to the moment.");
+    if (!made.exact) notify("wash", t("store.it-begins-with-tick", { parent_tick: group(made.parent_tick) }), t("store.the-server-has-another-version"));
     await enter(made);
   });
 }

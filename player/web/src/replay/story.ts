@@ -8,6 +8,7 @@ import type { Blow } from "../session/events";
 import { withEvent } from "../session/reducer";
 import { EMPTY, UNTOUCHED } from "../session/state";
 import type { LogRow, Seat, SessionState } from "../session/state";
+import { t } from "../text/words";
 import type { RecordedEvent, RecordedSeat } from "./recording";
 
 /** A blow with a smaller impulse gets no mark [N s]. */
@@ -84,7 +85,7 @@ function seatOf(seat: RecordedSeat): Seat {
   return {
     seat: seat.seat,
     player: seat.player ?? "",
-    name: seat.name ?? `Seat ${seat.seat + 1}`,
+    name: seat.name ?? t("story.seat", { seat: seat.seat + 1 }),
     kind: seat.kind === "bot" ? "bot" : "person",
     body: seat.body ?? "",
     ready: true,

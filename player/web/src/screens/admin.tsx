@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { loggedIn, logIn, logOut, overview, pollOverview, reachable, shownServer } from "../app/operate";
 import { chooseTheme } from "../app/settings";
 import { theme } from "../app/store";
-import { plural } from "../text/format";
+import { t } from "../text/words";
 import { Banners } from "../ui/banners";
 import { Icon } from "../ui/parts";
 import { at } from "../wire/place";
@@ -14,35 +14,35 @@ import { Players, Sessions } from "./adminlists";
 export function Admin() {
   useEffect(pollOverview, []);
   useEffect(() => {
-    document.title = "Tussle, operators";
+    document.title = t("admin.tussle-operators");
   }, []);
   const seen = overview.value;
   return (
     <>
       <header class="bar">
         <a class="btn skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>
-          Skip to content
+          {t("admin.skip-to-content")}
         </a>
-        <a class="word" href={at("/")} aria-label="Tussle, to the lobbies">
-          {[..."Tussle"].map((letter) => (
+        <a class="word" href={at("/")} aria-label={t("admin.tussle-to-the-lobbies")}>
+          {[...t("admin.tussle")].map((letter) => (
             <i>{letter}</i>
           ))}
         </a>
         <span class="crumb">
-          <b>Operators</b>
+          <b>{t("admin.operators")}</b>
         </span>
         <span class="sp" />
         {seen && (
           <span class="small mute wide" data-test="counts">
-            {plural(seen.session_count, "session")}, {plural(seen.player_count, "player")} on {plural(seen.servers.length, "server")}
+            {t("admin.on", { session_count: t("admin.session", { n: seen.session_count }), player_count: t("admin.player", { n: seen.player_count }), serversCount: t("admin.server", { n: seen.servers.length }) })}
           </span>
         )}
-        <button class="btn ghost s sq" aria-label={theme.value === "dark" ? "Light theme" : "Dark theme"} onClick={() => chooseTheme(theme.value === "dark" ? "light" : "dark")}>
+        <button class="btn ghost s sq" aria-label={theme.value === "dark" ? t("admin.light-theme") : t("admin.dark-theme")} onClick={() => chooseTheme(theme.value === "dark" ? "light" : "dark")}>
           <Icon name="sun" />
         </button>
         {loggedIn.value && (
           <button class="btn s" onClick={() => void logOut()} data-test="logout">
-            Log out
+            {t("admin.log-out")}
           </button>
         )}
       </header>
@@ -51,7 +51,7 @@ export function Admin() {
         <div class="notes" role="status">
           <div class="note signal" data-test="offline">
             <span>
-              <b>The server does not answer.</b> Trying again every two seconds.
+              <b>{t("admin.the-server-does-not-answer")}</b>{" "}{t("admin.trying-again-every-two-seconds")}
             </span>
           </div>
         </div>
@@ -64,17 +64,17 @@ export function Admin() {
             {shownServer.value && (
               <div class="tile filter">
                 <span class="small">
-                  Only server <span class="data">{shownServer.value}</span>
+                  {t("admin.only-server")}{" "}<span class="data">{shownServer.value}</span>
                 </span>
                 <button class="btn s" onClick={() => (shownServer.value = "")}>
-                  Show all
+                  {t("admin.show-all")}
                 </button>
               </div>
             )}
             <Sessions />
             <Players />
           </div>
-          <div class="stack rail scroll" tabIndex={0} role="region" aria-label="Servers, limits, bans">
+          <div class="stack rail scroll" tabIndex={0} role="region" aria-label={t("admin.servers-limits-bans")}>
             <NoticeForm />
             <Servers />
             <Limits />
@@ -107,18 +107,18 @@ function Door() {
             .finally(() => setBusy(false));
         }}
       >
-        <h1>Operators</h1>
+        <h1>{t("admin.operators")}</h1>
         <p class="small soft">
-          Log in as an operator. <span class="data">tussle operator add NAME</span> makes one.
+          {t("admin.log-in-as-an-operator")}{" "}<span class="data">{t("admin.tussle-operator-add-name")}</span>{" "}{t("admin.makes-one")}
         </p>
         <label class="small soft" for="operator">
-          Name
+          {t("admin.name")}
         </label>
         <div class={refused ? "field bad" : "field"}>
           <input id="operator" autocomplete="username" maxLength={48} value={name} onInput={(event) => setName(event.currentTarget.value)} />
         </div>
         <label class="small soft" for="secret">
-          Secret
+          {t("admin.secret")}
         </label>
         <div class={refused ? "field bad" : "field"}>
           <input id="secret" type="password" autocomplete="current-password" maxLength={200} aria-invalid={refused !== ""} aria-describedby={refused ? "refused" : undefined} value={secret} onInput={(event) => setSecret(event.currentTarget.value)} />
@@ -129,7 +129,7 @@ function Door() {
           </p>
         )}
         <button class="btn main l" disabled={!name.trim() || !secret || busy} aria-busy={busy}>
-          Log in
+          {t("admin.log-in")}
         </button>
       </form>
     </main>

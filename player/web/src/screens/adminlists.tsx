@@ -3,7 +3,8 @@
 import { useState } from "preact/hooks";
 import { order, overview, pending, shownServer } from "../app/operate";
 import { now } from "../app/store";
-import { code, fixed, group, minutes, plural } from "../text/format";
+import { code, fixed, group, minutes } from "../text/format";
+import { t } from "../text/words";
 import { Confirm } from "../ui/confirm";
 import type { LoadedSession } from "../wire/answers";
 
@@ -21,22 +22,22 @@ export function Sessions() {
   const [open, setOpen] = useState("");
   const rows = shown(seen?.sessions ?? []);
   return (
-    <section class="tile grow" aria-label="Sessions">
+    <section class="tile grow" aria-label={t("adminlists.sessions")}>
       <header>
-        <h2>Sessions</h2>
+        <h2>{t("adminlists.sessions")}</h2>
         <span class="sp" />
-        <span class="small mute">{seen && seen.session_count > seen.sessions.length ? `the first ${seen.sessions.length} of ${group(seen.session_count)}` : "slow ones first"}</span>
+        <span class="small mute">{seen && seen.session_count > seen.sessions.length ? t("adminlists.the-first-of-2", { sessionsCount: seen.sessions.length, session_count: group(seen.session_count) }) : t("adminlists.slow-ones-first")}</span>
       </header>
-      <div class="scroll" tabIndex={0} role="region" aria-label="List of sessions">
+      <div class="scroll" tabIndex={0} role="region" aria-label={t("adminlists.list-of-sessions")}>
         <table class="ops sessions" data-test="sessions">
           <thead>
             <tr>
-              <th scope="col">Session</th>
-              <th scope="col">Status</th>
-              <th scope="col" class="figures">Tick rate</th>
-              <th scope="col" class="figures">Solver</th>
-              <th scope="col" class="figures">Dilation</th>
-              <th scope="col">Orders</th>
+              <th scope="col">{t("adminlists.session")}</th>
+              <th scope="col">{t("adminlists.status")}</th>
+              <th scope="col" class="figures">{t("adminlists.tick-rate")}</th>
+              <th scope="col" class="figures">{t("adminlists.solver")}</th>
+              <th scope="col" class="figures">{t("adminlists.dilation")}</th>
+              <th scope="col">{t("adminlists.orders")}</th>
             </tr>
           </thead>
           <tbody>
@@ -45,8 +46,8 @@ export function Sessions() {
             ))}
           </tbody>
         </table>
-        {seen && rows.length === 0 && <p class="small mute none">No session waits or runs.</p>}
-        {!seen && <p class="small mute none">Reading…</p>}
+        {seen && rows.length === 0 && <p class="small mute none">{t("adminlists.no-session-waits-or-runs")}</p>}
+        {!seen && <p class="small mute none">{t("adminlists.reading")}</p>}
       </div>
     </section>
   );
@@ -66,8 +67,8 @@ function SessionLine({ row, at, open, onToggle }: { row: LoadedSession; at: numb
           </button>
           <span class="small soft"> {row.mode}</span>
           <span class="small mute line">
-            {plural(row.members.length, "member")} of {row.size}
-            {row.observers > 0 && `, ${plural(row.observers, "observer")}`}, {minutes((at - (row.started_at || row.opened_at)) / 1000)}
+            {t("adminlists.member", { n: row.members.length })}{" "}{t("adminlists.of")}{" "}{row.size}
+            {row.observers > 0 && `, ${t("adminlists.observer", { n: row.observers })}`}, {minutes((at - (row.started_at || row.opened_at)) / 1000)}
           </span>
         </td>
         <td>
@@ -77,8 +78,8 @@ function SessionLine({ row, at, open, onToggle }: { row: LoadedSession; at: numb
           <span class="data">{row.tick_rate === null ? "–" : `${fixed(row.tick_rate, 1)} Hz`}</span>
         </td>
         <td class="figures">
-          <span class="data">{row.solver_ms === null ? "–" : `${fixed(row.solver_ms, 2)} ms`}</span>
-          {row.share !== null && <span class="data mute line">{fixed(row.share * 100, 0)} % of a core</span>}
+          <span class="data">{row.solver_ms === null ? "–" : t("adminlists.ms", { solver_ms: fixed(row.solver_ms, 2) })}</span>
+          {row.share !== null && <span class="data mute line">{t("adminlists.of-a-core", { fixed: fixed(row.share * 100, 0) })}</span>}
         </td>
         <td class="figures">
           <span class={slow ? "tag bad" : "data"}>{row.dilation === null ? "–" : `${fixed(row.dilation, 2)} ×`}</span>
@@ -86,15 +87,15 @@ function SessionLine({ row, at, open, onToggle }: { row: LoadedSession; at: numb
         <td>
           <span class="row orders">
             {row.status === "paused" ? (
-              <button class="btn s" disabled={busy} aria-label={`Resume ${name}`} onClick={() => void order(`${path}/resume`, {}, `${name} goes on.`)}>
-                Resume
+              <button class="btn s" disabled={busy} aria-label={t("adminlists.resume", { name })} onClick={() => void order(`${path}/resume`, {}, t("adminlists.goes-on", { name }))}>
+                {t("adminlists.resume-2")}
               </button>
             ) : (
-              <button class="btn s" disabled={busy || row.status !== "running"} aria-label={`Pause ${name}`} onClick={() => void order(`${path}/pause`, {}, `${name} is paused.`)}>
-                Pause
+              <button class="btn s" disabled={busy || row.status !== "running"} aria-label={t("adminlists.pause", { name })} onClick={() => void order(`${path}/pause`, {}, t("adminlists.is-paused", { name }))}>
+                {t("adminlists.pause-2")}
               </button>
             )}
-            <Confirm text="End" question="Really end?" label={name} disabled={busy} onConfirm={() => void order(`${path}/end`, {}, `${name} ends.`)} />
+            <Confirm text="End" question={t("adminlists.really-end")} label={name} disabled={busy} onConfirm={() => void order(`${path}/end`, {}, t("adminlists.ends", { name }))} />
           </span>
         </td>
       </tr>
@@ -103,12 +104,12 @@ function SessionLine({ row, at, open, onToggle }: { row: LoadedSession; at: numb
           <tr class="member" key={member.player}>
             <td colSpan={5}>
               <span class="small">
-                {member.name} <span class="mute">{member.kind === "bot" ? "bot" : "person"}, seat {member.seat + 1}{member.connected ? "" : ", away"}</span>
+                {member.name} <span class="mute">{member.kind === "bot" ? t("adminlists.bot") : t("adminlists.person")}{t("adminlists.seat")}{" "}{member.seat + 1}{member.connected ? "" : t("adminlists.away")}</span>
               </span>
             </td>
             <td>
               <span class="row orders">
-                <Confirm text="Kick" question="Really kick?" label={member.name} disabled={busy} onConfirm={() => void order(`${path}/kick`, { player: member.player }, `${member.name} has lost the seat.`)} />
+                <Confirm text={t("adminlists.kick")} question={t("adminlists.really-kick")} label={member.name} disabled={busy} onConfirm={() => void order(`${path}/kick`, { player: member.player }, t("adminlists.has-lost-the-seat", { name: member.name }))} />
                 <BanButton player={member.player} name={member.name} />
               </span>
             </td>
@@ -121,26 +122,26 @@ function SessionLine({ row, at, open, onToggle }: { row: LoadedSession; at: numb
 const HOUR_S = 3600;
 
 function BanButton({ player, name }: { player: string; name: string }) {
-  return <Confirm text="Ban 1 h" question="Really ban?" label={name} disabled={pending.value !== null} onConfirm={() => void order("/api/admin/ban", { player, for_s: HOUR_S }, `${name} is banned for an hour.`)} />;
+  return <Confirm text={t("adminlists.ban-1-h")} question={t("adminlists.really-ban")} label={name} disabled={pending.value !== null} onConfirm={() => void order("/api/admin/ban", { player, for_s: HOUR_S }, t("adminlists.is-banned-for-an-hour", { name }))} />;
 }
 
 export function Players() {
   const seen = overview.value;
   const rows = shown(seen?.players ?? []);
   return (
-    <section class="tile grow less" aria-label="Players">
+    <section class="tile grow less" aria-label={t("adminlists.players")}>
       <header>
-        <h2>Players</h2>
+        <h2>{t("adminlists.players")}</h2>
         <span class="sp" />
-        <span class="small mute">{seen && seen.player_count > seen.players.length ? `the first ${seen.players.length} of ${group(seen.player_count)}` : "connected to a session"}</span>
+        <span class="small mute">{seen && seen.player_count > seen.players.length ? t("adminlists.the-first-of", { playersCount: seen.players.length, player_count: group(seen.player_count) }) : t("adminlists.connected-to-a-session")}</span>
       </header>
-      <div class="scroll" tabIndex={0} role="region" aria-label="List of players">
+      <div class="scroll" tabIndex={0} role="region" aria-label={t("adminlists.list-of-players")}>
         <table class="ops players" data-test="players">
           <thead>
             <tr>
-              <th scope="col">Player</th>
-              <th scope="col">Session</th>
-              <th scope="col">Orders</th>
+              <th scope="col">{t("adminlists.player")}</th>
+              <th scope="col">{t("adminlists.session")}</th>
+              <th scope="col">{t("adminlists.orders")}</th>
             </tr>
           </thead>
           <tbody>
@@ -149,7 +150,7 @@ export function Players() {
                 <td>
                   {row.name}{" "}
                   <span class="small mute">
-                    {row.kind === "bot" ? "bot" : "person"}, {row.role}
+                    {row.kind === "bot" ? t("adminlists.bot") : t("adminlists.person")}, {row.role}
                   </span>
                 </td>
                 <td>
@@ -164,7 +165,7 @@ export function Players() {
             ))}
           </tbody>
         </table>
-        {seen && rows.length === 0 && <p class="small mute none">Nobody is connected.</p>}
+        {seen && rows.length === 0 && <p class="small mute none">{t("adminlists.nobody-is-connected")}</p>}
       </div>
     </section>
   );

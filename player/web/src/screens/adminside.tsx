@@ -2,7 +2,8 @@
 
 import { useState } from "preact/hooks";
 import { order, overview, pending, refusedMost, shownServer } from "../app/operate";
-import { fixed, group, parseCode, plural } from "../text/format";
+import { fixed, group, parseCode } from "../text/format";
+import { t } from "../text/words";
 import { Confirm } from "../ui/confirm";
 import type { ServerRow } from "../wire/answers";
 
@@ -13,9 +14,9 @@ export function NoticeForm() {
   const [text, setText] = useState("");
   const [session, setSession] = useState("");
   return (
-    <section class="tile" aria-label="Notice">
+    <section class="tile" aria-label={t("adminside.notice")}>
       <header>
-        <h2>Notice</h2>
+        <h2>{t("adminside.notice")}</h2>
         <span class="sp" />
         <span class="data mute">{NOTICE_LENGTH - text.length}</span>
       </header>
@@ -24,20 +25,20 @@ export function NoticeForm() {
         onSubmit={(event) => {
           event.preventDefault();
           const token = parseCode(session);
-          void order("/api/admin/notice", { text: text.trim(), session: token }, token ? "The notice was sent to the session." : "The notice was sent to all sessions.").then((done) => {
+          void order("/api/admin/notice", { text: text.trim(), session: token }, token ? t("adminside.the-notice-was-sent-to") : t("adminside.the-notice-was-sent-to-2")).then((done) => {
             if (done) setText("");
           });
         }}
       >
         <div class="field">
-          <input aria-label="Text of the notice" placeholder="One line for everybody in a session" maxLength={NOTICE_LENGTH} value={text} onInput={(event) => setText(event.currentTarget.value)} data-test="notice" />
+          <input aria-label={t("adminside.text-of-the-notice")} placeholder={t("adminside.one-line-for-everybody-in")} maxLength={NOTICE_LENGTH} value={text} onInput={(event) => setText(event.currentTarget.value)} data-test="notice" />
         </div>
         <div class="row">
           <div class="field" style={{ flex: 1 }}>
-            <input aria-label="Only for the session with this code" placeholder="All sessions, or a code" autocomplete="off" spellcheck={false} maxLength={60} value={session} onInput={(event) => setSession(event.currentTarget.value)} />
+            <input aria-label={t("adminside.only-for-the-session-with")} placeholder={t("adminside.all-sessions-or-a-code")} autocomplete="off" spellcheck={false} maxLength={60} value={session} onInput={(event) => setSession(event.currentTarget.value)} />
           </div>
           <button class="btn main" disabled={!text.trim() || pending.value !== null || ![0, 8].includes(parseCode(session).length)}>
-            Send
+            {t("adminside.send")}
           </button>
         </div>
       </form>
@@ -48,9 +49,9 @@ export function NoticeForm() {
 export function Servers() {
   const servers = overview.value?.servers ?? [];
   return (
-    <section class="tile" aria-label="Servers">
+    <section class="tile" aria-label={t("adminside.servers")}>
       <header>
-        <h2>Servers</h2>
+        <h2>{t("adminside.servers")}</h2>
       </header>
       <ul class="cards" data-test="servers">
         {servers.map((server) => (
@@ -63,7 +64,7 @@ export function Servers() {
 
 function Server({ server, only }: { server: ServerRow; only: boolean }) {
   const solvers = (overview.value?.solvers ?? []).filter((one) => one.server === server.id);
-  const status = server.draining ? ["pause", "draining"] : server.held === false ? ["bad", "lease lost"] : server.held === null ? ["pause", "no report"] : ["run", "serving"];
+  const status = server.draining ? ["pause", "draining"] : server.held === false ? ["bad", t("adminside.lease-lost")] : server.held === null ? ["pause", t("adminside.no-report")] : ["run", "serving"];
   return (
     <li data-server={server.id}>
       <div class="row">
@@ -71,34 +72,34 @@ function Server({ server, only }: { server: ServerRow; only: boolean }) {
         <span class={`tag ${status[0]}`}>{status[1]}</span>
         <span class="sp" />
         {!only && (
-          <button class="btn ghost s" aria-pressed={shownServer.value === server.id} aria-label={`Show only ${server.id}`} onClick={() => (shownServer.value = shownServer.value === server.id ? "" : server.id)}>
-            Only
+          <button class="btn ghost s" aria-pressed={shownServer.value === server.id} aria-label={t("adminside.show-only", { id: server.id })} onClick={() => (shownServer.value = shownServer.value === server.id ? "" : server.id)}>
+            {t("adminside.only")}
           </button>
         )}
-        <Confirm text="Drain" question={only ? "Drain the last one?" : "Really drain?"} label={server.id} disabled={pending.value !== null || server.draining === true} onConfirm={() => void order("/api/admin/drain", { server: server.id }, `${server.id} hands its sessions over.`)} />
+        <Confirm text={t("adminside.drain")} question={only ? t("adminside.drain-the-last-one") : t("adminside.really-drain")} label={server.id} disabled={pending.value !== null || server.draining === true} onConfirm={() => void order("/api/admin/drain", { server: server.id }, t("adminside.hands-its-sessions-over", { id: server.id }))} />
       </div>
       <dl class="kv">
-        <dt>Sessions, connections</dt>
+        <dt>{t("adminside.sessions-connections")}</dt>
         <dd>
           {group(server.sessions)}, {server.connections === null ? "–" : group(server.connections)}
         </dd>
-        <dt>Solver load</dt>
-        <dd>{server.share === null ? "–" : `${fixed(server.share * 100, 0)} % of a core`}</dd>
-        <dt>Age of its lease</dt>
-        <dd>{server.lease_age_ms === null ? "–" : `${group(server.lease_age_ms)} ms`}</dd>
-        <dt>Physics</dt>
+        <dt>{t("adminside.solver-load")}</dt>
+        <dd>{server.share === null ? "–" : t("adminside.of-a-core", { fixed: fixed(server.share * 100, 0) })}</dd>
+        <dt>{t("adminside.age-of-its-lease")}</dt>
+        <dd>{server.lease_age_ms === null ? "–" : t("adminside.ms", { lease_age_ms: group(server.lease_age_ms) })}</dd>
+        <dt>{t("adminside.physics")}</dt>
         <dd title={server.physics_id}>{server.physics_id.slice(0, 12)}</dd>
       </dl>
-      <ul class="solvers" aria-label={`Solvers of ${server.id}`}>
+      <ul class="solvers" aria-label={t("adminside.solvers-of", { id: server.id })}>
         {solvers.map((solver) => (
           <li key={solver.index}>
             <span class={`tag ${solver.running ? "run" : solver.kind === "heavy" ? "end" : "bad"}`}>
-              solver {solver.index}
+              {t("adminside.solver")}{" "}{solver.index}
               {solver.kind && `, ${solver.kind}`}
             </span>
-            <meter min={0} max={1} high={0.8} value={Math.min(1, solver.busy)} aria-label={`Load of solver ${solver.index}`} />
+            <meter min={0} max={1} high={0.8} value={Math.min(1, solver.busy)} aria-label={t("adminside.load-of-solver", { index: solver.index })} />
             <span class="data mute">
-              {solver.running ? `${fixed(solver.busy * 100, 0)} %, ${plural(solver.sessions, "session")}${solver.queue ? `, queue ${solver.queue}` : ""}` : solver.kind === "heavy" ? "not needed" : "stopped"}
+              {solver.running ? `${fixed(solver.busy * 100, 0)} %, ${t("adminside.session", { n: solver.sessions })}${solver.queue ? t("adminside.queue", { queue: solver.queue }) : ""}` : solver.kind === "heavy" ? t("adminside.not-needed") : t("adminside.stopped")}
             </span>
           </li>
         ))}
@@ -111,26 +112,26 @@ export function Limits() {
   const rows = refusedMost.value;
   const many = (overview.value?.servers.length ?? 0) > 1;
   return (
-    <section class="tile" aria-label="Limits">
+    <section class="tile" aria-label={t("adminside.limits")}>
       <header>
-        <h2>Limits</h2>
+        <h2>{t("adminside.limits")}</h2>
         <span class="sp" />
-        <span class="small mute">refused the most</span>
+        <span class="small mute">{t("adminside.refused-the-most")}</span>
       </header>
       <ul class="cards" data-test="limits">
         {rows.slice(0, LIMITS_SHOWN).map((row) => (
           <li key={`${row.server} ${row.resource} ${row.owner}`}>
             <div class="row">
               <b class="small">
-                {row.resource.replace("_", " ")} of one {row.owner}
+                {t("adminside.of-one", { replace: row.resource.replace("_", " "), owner: row.owner })}
               </b>
               <span class="sp" />
-              <span class="data harm">{group(row.refusals)} refused</span>
+              <span class="data harm">{t("adminside.refused", { refusals: group(row.refusals) })}</span>
             </div>
             <p class="small mute">
-              {row.held ? `${group(row.burst)} at once` : `${group(row.rate)} a second, ${group(row.burst)} at once`}
+              {row.held ? t("adminside.at-once", { burst: group(row.burst) }) : t("adminside.a-second-at-once", { rate: group(row.rate), burst: group(row.burst) })}
               {row.setting && `, ${row.setting}`}
-              {many && `, on ${row.server}`}
+              {many && t("adminside.on", { server: row.server })}
             </p>
             <ul>
               {row.keys
@@ -146,7 +147,7 @@ export function Limits() {
             </ul>
           </li>
         ))}
-        {rows.length === 0 && <li class="small mute">No request was refused.</li>}
+        {rows.length === 0 && <li class="small mute">{t("adminside.no-request-was-refused")}</li>}
       </ul>
     </section>
   );
@@ -171,9 +172,9 @@ export function Bans() {
   const most = isAddress(who.trim()) ? ADDRESS_HOURS : PLAYER_HOURS;
   const fits = hours.trim() === "" || (length > 0 && length <= most);
   return (
-    <section class="tile" aria-label="Bans">
+    <section class="tile" aria-label={t("adminside.bans")}>
       <header>
-        <h2>Bans</h2>
+        <h2>{t("adminside.bans")}</h2>
       </header>
       <form
         class="in"
@@ -181,7 +182,7 @@ export function Bans() {
           event.preventDefault();
           const name = who.trim();
           const forS = hours.trim() === "" ? null : length * 3600;
-          const ban = isAddress(name) ? order("/api/admin/ban-address", { address: name, for_s: forS }, `${name} is banned.`) : order("/api/admin/ban", { player: name, for_s: forS }, `${name} is banned.`);
+          const ban = isAddress(name) ? order("/api/admin/ban-address", { address: name, for_s: forS }, t("adminside.is-banned", { name })) : order("/api/admin/ban", { player: name, for_s: forS }, t("adminside.is-banned", { name }));
           void ban.then((done) => {
             if (done) setWho("");
           });
@@ -189,14 +190,14 @@ export function Bans() {
       >
         <div class="row">
           <div class="field" style={{ flex: 1 }}>
-            <input aria-label="Name or id of the player to ban, or an address" placeholder="Name, id or address" maxLength={48} value={who} onInput={(event) => setWho(event.currentTarget.value)} />
+            <input aria-label={t("adminside.name-or-id-of-the")} placeholder={t("adminside.name-id-or-address")} maxLength={48} value={who} onInput={(event) => setWho(event.currentTarget.value)} />
           </div>
           <div class="field hours">
-            <input aria-label={`Hours, at most ${most}; empty: ten years for a player, a day for an address`} aria-invalid={!fits} inputMode="decimal" placeholder="hours" maxLength={6} value={hours} onInput={(event) => setHours(event.currentTarget.value)} />
+            <input aria-label={t("adminside.hours-at-most-empty-ten", { most })} aria-invalid={!fits} inputMode="decimal" placeholder={t("adminside.hours")} maxLength={6} value={hours} onInput={(event) => setHours(event.currentTarget.value)} />
             <span class="small mute">h</span>
           </div>
           <button class="btn" disabled={!who.trim() || pending.value !== null || !fits}>
-            Ban
+            {t("adminside.ban")}
           </button>
         </div>
       </form>
@@ -206,12 +207,12 @@ export function Bans() {
             <span class="clip">{ban.name}</span>
             <span class="sp" />
             <span class="data mute">{new Date(ban.until).toISOString().slice(0, 16).replace("T", " ")}</span>
-            <button class="btn s" disabled={pending.value !== null} aria-label={`Lift the ban of ${ban.name}`} onClick={() => void order(ban.path, ban.body, "The ban is lifted.")}>
-              Lift
+            <button class="btn s" disabled={pending.value !== null} aria-label={t("adminside.lift-the-ban-of", { name: ban.name })} onClick={() => void order(ban.path, ban.body, t("adminside.the-ban-is-lifted"))}>
+              {t("adminside.lift")}
             </button>
           </li>
         ))}
-        {banned.length === 0 && <li class="small mute">Nobody is banned.</li>}
+        {banned.length === 0 && <li class="small mute">{t("adminside.nobody-is-banned")}</li>}
       </ul>
     </section>
   );

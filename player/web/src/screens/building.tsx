@@ -10,6 +10,7 @@ import type { Upload, Uploads } from "../session/uploads";
 import type { Workbench } from "../session/workbench";
 import { PROP, markOfSeat } from "../stage/palette";
 import { fixed, group } from "../text/format";
+import { t } from "../text/words";
 import { Mark } from "../ui/marks";
 import { Icon, Segmented } from "../ui/parts";
 import { portraits } from "../ui/portraits";
@@ -23,19 +24,19 @@ export function AddTile({ bench, uploads, disabled, place, onPlace }: { bench: W
   const [source, setSource] = useState<Source>("shapes");
   const waiting = uploads.list.value.filter((one) => one.state !== "ready").length;
   return (
-    <section class="tile add" aria-label="Add a body">
+    <section class="tile add" aria-label={t("building.add-a-body")}>
       <header>
-        <h2>Add</h2>
+        <h2>{t("building.add")}</h2>
         <span class="sp" />
         <Segmented
-          label="What to add"
+          label={t("building.what-to-add")}
           tight
           value={source}
           onChoose={setSource}
           options={[
-            { value: "shapes", text: "Shapes" },
-            { value: "catalogue", text: "Bodies" },
-            { value: "mesh", text: waiting ? `Mesh ${waiting}` : "Mesh" },
+            { value: "shapes", text: t("building.shapes") },
+            { value: "catalogue", text: t("building.bodies") },
+            { value: "mesh", text: waiting ? t("building.mesh-2", { waiting }) : t("building.mesh") },
           ]}
         />
       </header>
@@ -127,7 +128,7 @@ function Ready({ bench, disabled }: { bench: Workbench; disabled: boolean }) {
   return (
     <div class="palette" data-test="ready-meshes">
       {list.map((mesh) => (
-        <button key={mesh.id} disabled={disabled} title={`${group(mesh.vertices)} vertices`} onClick={() => void bench.add(mesh.id, { kind: mesh.kind, params: mesh.params }, "elastic", jelly)} data-test={`add-${mesh.id}`}>
+        <button key={mesh.id} disabled={disabled} title={t("building.vertices", { vertices: group(mesh.vertices) })} onClick={() => void bench.add(mesh.id, { kind: mesh.kind, params: mesh.params }, "elastic", jelly)} data-test={`add-${mesh.id}`}>
           {images.get(mesh.id) ? <img src={images.get(mesh.id)} alt="" /> : <span class="noimg" />}
           {mesh.name}
         </button>
@@ -142,14 +143,14 @@ function Meshes({ bench, uploads, disabled, place, onPlace }: { bench: Workbench
     <div class="meshes scroll">
       <button class="btn s" disabled={disabled} onClick={() => field.current?.click()} data-test="mesh">
         <Icon name="plus" />
-        Choose a mesh file
+        {t("building.choose-a-mesh-file")}
       </button>
       <input
         ref={field}
         type="file"
         class="vh"
         tabIndex={-1}
-        aria-label="Mesh file"
+        aria-label={t("building.mesh-file")}
         accept={MESH_FILES}
         multiple
         onChange={(event) => {
@@ -157,7 +158,7 @@ function Meshes({ bench, uploads, disabled, place, onPlace }: { bench: Workbench
           event.currentTarget.value = "";
         }}
       />
-      <p class="small mute">STL, OBJ, PLY, VTK, MSH or GLB, in metres. Or drop it onto the view.</p>
+      <p class="small mute">{t("building.stl-obj-ply-vtk-msh")}</p>
       <ul aria-live="polite" data-test="uploads">
         {uploads.list.value.map((one) => (
           <UploadRow key={one.key} upload={one} onClose={() => uploads.drop(one.key)} place={place} onPlace={onPlace} />
@@ -182,7 +183,7 @@ function UploadRow({ upload, onClose, place, onPlace }: { upload: Upload; onClos
         <span class={state === "refused" ? "tag bad" : state === "ready" ? "tag run" : "tag pause"}>{word}</span>
         <button
           class="btn ghost s sq"
-          aria-label={`Close ${upload.name}`}
+          aria-label={t("building.close", { name: upload.name })}
           onClick={() => {
             if (shown) onPlace(null);
             onClose();
@@ -194,18 +195,18 @@ function UploadRow({ upload, onClose, place, onPlace }: { upload: Upload; onClos
       {(state === "sending" || state === "working" || state === "queued") && <progress max={1} value={state === "queued" ? 0 : share} aria-label={`${upload.name}: ${word}`} />}
       {state === "refused" && (
         <p class="small harm" role="alert">
-          {upload.problem || answer?.message?.replace(/^mesh\.\w+: /, "") || answer?.reason || "The file is not a usable mesh."}
+          {upload.problem || answer?.message?.replace(/^mesh\.\w+: /, "") || answer?.reason || t("building.the-file-is-not-a")}
         </p>
       )}
       {wrong && (
         <button class="btn s" aria-pressed={shown} onClick={() => onPlace(shown ? null : wrong)}>
-          Show where{" "}
+          {t("building.show-where")}{" "}
           <span class="data">
             {wrong.map((value) => fixed(value, 2)).join(" ")} m
           </span>
         </button>
       )}
-      {state === "ready" && answer && <p class="data mute">{`${group(answer.vertices ?? 0)} vertices${answer.tetrahedra ? ` · ${group(answer.tetrahedra)} tetrahedra` : ""}`}</p>}
+      {state === "ready" && answer && <p class="data mute">{t("building.vertices-2", { group: group(answer.vertices ?? 0), what: answer.tetrahedra ? t("building.tetrahedra", { tetrahedra: group(answer.tetrahedra) }) : "" })}</p>}
     </li>
   );
 }
@@ -217,32 +218,31 @@ export function BodyList({ bench, holder, mine }: { bench: Workbench; holder: (b
   const selected = new Set(bench.selected.value);
   const vertices = builder.checked.value?.vertices ?? builder.state.value.used.vertices;
   return (
-    <section class="tile grow bodylist" aria-label="Bodies of the scene">
+    <section class="tile grow bodylist" aria-label={t("building.bodies-of-the-scene")}>
       <header>
-        <h2>Bodies</h2>
+        <h2>{t("building.bodies")}</h2>
         <span class="sp" />
         <span class="data mute" data-test="count">
           {group(list.length)}
-          {limits.bodies ? ` of ${group(limits.bodies)}` : ""}
+          {limits.bodies ? t("building.of", { bodies: group(limits.bodies) }) : ""}
         </span>
       </header>
       <ul class="scroll" data-test="bodies">
         <li>
           <button class="bl" aria-pressed={!selected.size} onClick={() => bench.select([])}>
             <i class="sw world" aria-hidden="true" />
-            <span class="nm">The world</span>
-            <span class="small mute">gravity, floor, walls</span>
+            <span class="nm">{t("building.the-world")}</span>
+            <span class="small mute">{t("building.gravity-floor-walls")}</span>
           </button>
         </li>
         {list.map((body) => (
           <BodyRow key={body.id} body={body} bench={bench} chosen={selected.has(body.id)} other={holder(body.id)} mine={mine(body.id)} />
         ))}
-        {builder.complete.value && !list.length && <li class="small mute empty">The scene is empty. Add a floor first, then the bodies that fall on it.</li>}
+        {builder.complete.value && !list.length && <li class="small mute empty">{t("building.the-scene-is-empty-add")}</li>}
       </ul>
       {vertices !== undefined && (
         <p class="data mute foot2">
-          {group(vertices)}
-          {limits.vertices ? ` of ${group(limits.vertices)}` : ""} vertices
+          {t("building.vertices-3", { vertices: group(vertices), what: limits.vertices ? t("building.of-2", { vertices: group(limits.vertices) }) : "" })}
         </p>
       )}
     </section>
@@ -271,14 +271,14 @@ function BodyRow({ body, bench, chosen, other, mine }: { body: Body; bench: Work
       <button class={overlaps ? "bl bad" : "bl"} aria-pressed={chosen} onClick={(event) => bench.select([body.id], event.shiftKey || event.ctrlKey || event.metaKey)} data-body={body.id}>
         <i class="sw" style={{ background: colour }} aria-hidden="true" />
         <span class="nm">{body.id}</span>
-        <span class="small mute">{overlaps ? <span class="harm">overlaps {overlaps.join(", ")}</span> : whatIs(body)}</span>
+        <span class="small mute">{overlaps ? <span class="harm">{t("building.overlaps", { overlaps: overlaps.join(", ") })}</span> : whatIs(body)}</span>
         {other ? (
-          <span class="who" title={`${other.name} holds it`}>
+          <span class="who" title={t("building.holds-it", { name: other.name })}>
             <Mark mark={markOfSeat(other.seat)} name={other.name} size={22} />
-            <span class="vh">held by {other.name}</span>
+            <span class="vh">{t("building.held-by", { name: other.name })}</span>
           </span>
         ) : mine ? (
-          <span class="who small mute">yours</span>
+          <span class="who small mute">{t("building.yours")}</span>
         ) : null}
       </button>
     </li>

@@ -7,6 +7,7 @@ import { AXES } from "../session/edit";
 import type { Axis } from "../session/edit";
 import { MOST_COPIES } from "../session/workbench";
 import type { Workbench } from "../session/workbench";
+import { t } from "../text/words";
 import type { BuildLooks } from "../ui/buildstage";
 import { NumberField } from "../ui/fields";
 import { withKey } from "../ui/keyboard";
@@ -19,64 +20,64 @@ export function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token
   const chosen = bench.chosen.value.length;
   const none = !able || !chosen;
   return (
-    <section class="tile tools2" aria-label="Tools">
+    <section class="tile tools2" aria-label={t("buildtools.tools")}>
       <div class="bench-tools">
         <Segmented
-          label="The handles in the view"
+          label={t("buildtools.the-handles-in-the-view")}
           tight
           value={mode}
           onChoose={onMode}
           options={[
-            { value: "move", text: "Move", title: "Move, 1" },
-            { value: "turn", text: "Turn", title: "Turn, 2" },
-            { value: "scale", text: "Scale", title: "Scale, 3" },
+            { value: "move", text: t("buildtools.move"), title: t("buildtools.move-1") },
+            { value: "turn", text: t("buildtools.turn"), title: t("buildtools.turn-2") },
+            { value: "scale", text: t("buildtools.scale"), title: t("buildtools.scale-3") },
           ]}
         />
-        <button class="btn s" aria-pressed={snap} onClick={onSnap} title="Steps of 5 cm and 15 degrees">
-          Steps
+        <button class="btn s" aria-pressed={snap} onClick={onSnap} title={t("buildtools.steps-of-5-cm-and")}>
+          {t("buildtools.steps")}
         </button>
         <span class="bar2" />
-        <button class="btn s sq" aria-label="Undo" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.undo(); }} title="Undo your last change, Ctrl+Z" data-test="undo">
+        <button class="btn s sq" aria-label={t("buildtools.undo")} disabled={!editable} onClick={() => { bench.settle(); void bench.builder.undo(); }} title={t("buildtools.undo-your-last-change-ctrl")} data-test="undo">
           <Icon name="undo" />
         </button>
-        <button class="btn s sq" aria-label="Redo" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.redo(); }} title="Redo your last undone change, Ctrl+Shift+Z" data-test="redo">
+        <button class="btn s sq" aria-label={t("buildtools.redo")} disabled={!editable} onClick={() => { bench.settle(); void bench.builder.redo(); }} title={t("buildtools.redo-your-last-undone-change")} data-test="redo">
           <Icon name="redo" />
         </button>
         <span class="bar2" />
-        <button class="btn s" disabled={none} onClick={() => void bench.duplicate()} title={withKey("Copy", "copy")} data-test="copy">
-          Copy
+        <button class="btn s" disabled={none} onClick={() => void bench.duplicate()} title={withKey(t("buildtools.copy"), "copy")} data-test="copy">
+          {t("buildtools.copy")}
         </button>
         <button class="btn s" disabled={none} aria-pressed={more === "array"} onClick={() => setMore(more === "array" ? null : "array")} data-test="array">
-          Array
+          {t("buildtools.array")}
         </button>
         <button class="btn s" disabled={none} aria-pressed={more === "mirror"} onClick={() => setMore(more === "mirror" ? null : "mirror")}>
-          Mirror
+          {t("buildtools.mirror")}
         </button>
-        <button class="btn s" disabled={none} onClick={() => void bench.ground()} title={withKey("Down onto what is below", "ground")} data-test="ground">
-          Ground
+        <button class="btn s" disabled={none} onClick={() => void bench.ground()} title={withKey(t("buildtools.down-onto-what-is-below"), "ground")} data-test="ground">
+          {t("buildtools.ground")}
         </button>
-        <button class="btn s" disabled={none} onClick={() => void bench.stack()} title={withKey("On top, without touching", "stack")} data-test="stack">
-          Stack
+        <button class="btn s" disabled={none} onClick={() => void bench.stack()} title={withKey(t("buildtools.on-top-without-touching"), "stack")} data-test="stack">
+          {t("buildtools.stack")}
         </button>
-        <button class="btn s" disabled={none} onClick={() => void bench.remove()} title="Remove, Delete" data-test="remove">
-          Remove
+        <button class="btn s" disabled={none} onClick={() => void bench.remove()} title={t("buildtools.remove-delete")} data-test="remove">
+          {t("buildtools.remove")}
         </button>
         <span class="sp" />
         <button class="btn s" aria-pressed={more === "new"} onClick={() => setMore(more === "new" ? null : "new")} data-test="new">
-          New
+          {t("buildtools.new")}
         </button>
         <button class="btn s" aria-pressed={more === "save"} onClick={() => setMore(more === "save" ? null : "save")} data-test="save">
-          Save
+          {t("buildtools.save")}
         </button>
         <button class="btn s" disabled={!editable} onClick={() => file.current?.click()}>
-          Open
+          {t("buildtools.open")}
         </button>
         <input
           ref={file}
           type="file"
           class="vh"
           tabIndex={-1}
-          aria-label="Scene file"
+          aria-label={t("buildtools.scene-file")}
           accept=".json,application/json"
           data-test="open-file"
           onChange={(event) => {
@@ -90,8 +91,8 @@ export function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token
       {more === "save" && <SaveRow bench={bench} token={token} onDone={() => setMore(null)} />}
       {more === "new" && <NewRow token={token} />}
       {more === "mirror" && !none && (
-        <div class="bench-tools line" role="group" aria-label="Mirror">
-          <span class="small soft">A mirror image across</span>
+        <div class="bench-tools line" role="group" aria-label={t("buildtools.mirror")}>
+          <span class="small soft">{t("buildtools.a-mirror-image-across")}</span>
           {(["x", "z"] as const).map((axis) => (
             <button
               key={axis}
@@ -118,27 +119,27 @@ function NewRow({ token }: { token: string }) {
     try {
       await newFrom(own ? { scene: own.scene } : wanted ? { template: wanted } : { scene: JSON.stringify(await api.wholeScene(token)) });
     } catch (error) {
-      notify("bad", "The scene cannot be read.", error instanceof Error ? error.message : "");
+      notify("bad", t("buildtools.the-scene-cannot-be-read"), error instanceof Error ? error.message : "");
     }
   };
   return (
     <form
       class="bench-tools line"
-      aria-label="New"
+      aria-label={t("buildtools.new")}
       onSubmit={(event) => {
         event.preventDefault();
         void begin();
       }}
     >
-      <select class="btn s" aria-label="Begin with" value={wanted} onChange={(event) => setWanted(event.currentTarget.value)} data-test="new-template">
-        <option value="">This scene</option>
+      <select class="btn s" aria-label={t("buildtools.begin-with")} value={wanted} onChange={(event) => setWanted(event.currentTarget.value)} data-test="new-template">
+        <option value="">{t("buildtools.this-scene")}</option>
         {templates.value.map((one) => (
           <option key={one.id} value={one.id}>
             {one.name}
           </option>
         ))}
         {ownTemplates.value.length > 0 && (
-          <optgroup label="Yours">
+          <optgroup label={t("buildtools.yours")}>
             {ownTemplates.value.map((one) => (
               <option key={one.name} value={ownKey(one.name)}>
                 {one.name}
@@ -147,52 +148,52 @@ function NewRow({ token }: { token: string }) {
           </optgroup>
         )}
       </select>
-      <button class="btn s main" aria-busy={busy.value === "new-from"} title="A new lobby for you; you give up your seat here" data-test="new-from">
-        New from this
+      <button class="btn s main" aria-busy={busy.value === "new-from"} title={t("buildtools.a-new-lobby-for-you")} data-test="new-from">
+        {t("buildtools.new-from-this")}
       </button>
     </form>
   );
 }
 
 function SaveRow({ bench, token, onDone }: { bench: Workbench; token: string; onDone: () => void }) {
-  const [name, setName] = useState(bench.builder.world.peek().name || "My scene");
+  const [name, setName] = useState(bench.builder.world.peek().name || t("buildtools.my-scene"));
   const whole = async (use: (scene: Raw) => void) => {
     try {
       use(await api.wholeScene(token));
       onDone();
     } catch (error) {
-      notify("bad", "The scene cannot be saved.", error instanceof Error ? error.message : "");
+      notify("bad", t("buildtools.the-scene-cannot-be-saved"), error instanceof Error ? error.message : "");
     }
   };
   const keep = () =>
     whole((scene) => {
       keepTemplate(name, scene);
-      notify("ok", `${name.trim()} is a template.`, "This browser lists it for new sandboxes.");
+      notify("ok", t("buildtools.is-a-template", { name: name.trim() }), t("buildtools.this-browser-lists-it-for"));
     });
   const download = () =>
     whole((scene) => {
       const url = URL.createObjectURL(new Blob([`${JSON.stringify(scene, null, 1)}\n`], { type: "application/json" }));
-      Object.assign(document.createElement("a"), { href: url, download: `${name.trim().replace(/[^\w-]+/g, "-") || "scene"}.json` }).click();
+      Object.assign(document.createElement("a"), { href: url, download: t("buildtools.json", { replace: name.trim().replace(/[^\w-]+/g, "-") || t("buildtools.scene") }) }).click();
       setTimeout(() => URL.revokeObjectURL(url), 10_000);
     });
   return (
     <form
       class="bench-tools line"
-      aria-label="Save"
+      aria-label={t("buildtools.save")}
       onSubmit={(event) => {
         event.preventDefault();
         void keep();
       }}
     >
       <label class="num name">
-        <span class="lb">Name</span>
+        <span class="lb">{t("buildtools.name")}</span>
         <input autocomplete="off" maxLength={60} value={name} onInput={(event) => setName(event.currentTarget.value)} data-test="save-name" />
       </label>
       <button class="btn s main" disabled={!name.trim()} data-test="save-template">
-        Keep as a template
+        {t("buildtools.keep-as-a-template")}
       </button>
-      <button type="button" class="btn s" onClick={() => void download()} title="For this editor, tussle simulate and Python" data-test="save-file">
-        Download the file
+      <button type="button" class="btn s" onClick={() => void download()} title={t("buildtools.for-this-editor-tussle-simulate")} data-test="save-file">
+        {t("buildtools.download-the-file")}
       </button>
     </form>
   );
@@ -206,20 +207,20 @@ function ArrayRow({ bench, onDone }: { bench: Workbench; onDone: () => void }) {
   return (
     <form
       class="bench-tools line"
-      aria-label="Array"
+      aria-label={t("buildtools.array")}
       onSubmit={(event) => {
         event.preventDefault();
         void bench.array(count, axis, step ?? least);
         onDone();
       }}
     >
-      <NumberField label="Total" whole low={2} high={MOST_COPIES} value={count} onCommit={setCount} test="array-count" />
-      <Segmented label="Along" tight value={axis} onChoose={setAxis} options={AXES.map((one) => ({ value: one, text: one }))} />
-      <NumberField label="Apart" unit="m" low={-20} high={20} value={step ?? least} onCommit={setStep} />
+      <NumberField label={t("buildtools.total")} whole low={2} high={MOST_COPIES} value={count} onCommit={setCount} test="array-count" />
+      <Segmented label={t("buildtools.along")} tight value={axis} onChoose={setAxis} options={AXES.map((one) => ({ value: one, text: one }))} />
+      <NumberField label={t("buildtools.apart")} unit="m" low={-20} high={20} value={step ?? least} onCommit={setStep} />
       <button class="btn s main" data-test="array-make">
-        Make {count - 1}
+        {t("buildtools.make")}{" "}{count - 1}
       </button>
-      {step !== null && Math.abs(step) < least && <span class="small harm">Below {least} m they touch.</span>}
+      {step !== null && Math.abs(step) < least && <span class="small harm">{t("buildtools.below-m-they-touch", { least })}</span>}
     </form>
   );
 }

@@ -21,7 +21,9 @@ import { SeriesScore } from "../ui/series";
 import { Clock } from "../ui/turns";
 import { Watching } from "../ui/watching";
 
-const LABELS = { launch: "Slide" };
+const LABELS = { get launch() {
+   return t("curling.slide");
+ } };
 
 export function CurlingScreen({ client, drawer }: { client: SessionClient; drawer: boolean }) {
   const state = client.state.value;
@@ -39,7 +41,7 @@ export function CurlingScreen({ client, drawer }: { client: SessionClient; drawe
         <Measures client={client} />
       </div>
       <div class="stack mid">
-        {state.phase === "over" ? <Result client={client} state={state} won={(name) => (name === null ? "You win" : `${name} wins`)} points="Points" /> : <Clock client={client} state={state} />}
+        {state.phase === "over" ? <Result client={client} state={state} won={(name) => (name === null ? t("curling.you-win") : t("curling.wins", { name }))} points="Points" /> : <Clock client={client} state={state} />}
         <StageView
           client={client}
           label={label(state, seat)}
@@ -52,7 +54,7 @@ export function CurlingScreen({ client, drawer }: { client: SessionClient; drawe
           <StageButtons act={act} />
         </StageView>
         {seat !== null && <Hints state={state} act={act} />}
-        {seat !== null && state.phase !== "over" && <AimTile client={client} state={state} act={act} labels={LABELS} pull="Pull back from your stone and let go" />}
+        {seat !== null && state.phase !== "over" && <AimTile client={client} state={state} act={act} labels={LABELS} pull={t("curling.pull-back-from-your-stone")} />}
       </div>
       <div class="stack side">
         <Log client={client} />
@@ -64,17 +66,17 @@ export function CurlingScreen({ client, drawer }: { client: SessionClient; drawe
 
 function label(state: SessionState, seat: number | null): string {
   const turn = state.turnSeat === seat && seat !== null && state.phase === "acting" ? `${t("stage.turn.curling", aimKeys())} ` : "";
-  return `${turn}The sheet, end ${state.curling.end}. ${state.seats.map((one) => `${shortName(one.name)} ${one.score}`).join(", ")}`;
+  return t("curling.the-sheet-end", { turn, end: state.curling.end, seats: state.seats.map((one) => `${shortName(one.name)} ${one.score}`).join(", ") });
 }
 
 function Players({ client, state }: { client: SessionClient; state: SessionState }) {
   const { curling } = state;
   return (
-    <section class="tile pl" aria-label="Players">
+    <section class="tile pl" aria-label={t("curling.players")}>
       <header>
-        <h2>Players</h2>
+        <h2>{t("curling.players")}</h2>
         <span class="sp" />
-        <span class="data mute">{state.phase === "settling" ? "" : curling.end > curling.ends ? "extra end" : `end ${curling.end} of ${curling.ends}`}</span>
+        <span class="data mute">{state.phase === "settling" ? "" : curling.end > curling.ends ? t("curling.extra-end") : t("curling.end-of", { end: curling.end, ends: curling.ends })}</span>
       </header>
       {state.phase !== "over" && <SeriesScore state={state} />}
       <ul data-test="players">
@@ -90,11 +92,11 @@ function Players({ client, state }: { client: SessionClient; state: SessionState
                 <div class="row">
                   <h3>{shortName(seat.name)}</h3>
                   {seat.kind === "bot" && <BotMark />}
-                  <span class="small mute">{seat.out ? (seat.place ? `${ordinal(seat.place)} place` : "out") : !seat.connected ? "away" : mine ? "you" : ""}</span>
+                  <span class="small mute">{seat.out ? (seat.place ? t("curling.place", { place: ordinal(seat.place) }) : t("curling.out")) : !seat.connected ? t("curling.away") : mine ? t("curling.you") : ""}</span>
                   <span class="sp" />
                   <span class="pts" data-test="points">{seat.score}</span>
                 </div>
-                <div class="row stones" role="img" aria-label={`${inWords(left)} ${left === 1 ? "stone" : "stones"} left in this end`}>
+                <div class="row stones" role="img" aria-label={t("curling.left-in-this-end", { left: inWords(left), what: left === 1 ? t("curling.stone") : t("curling.stones") })}>
                   {Array.from({ length: curling.stones }, (_, i) => (
                     <i key={i} class={i < left ? "" : "gone"} style={{ background: i < left ? `var(--p${markOfSeat(seat.seat) + 1})` : "none" }} />
                   ))}
@@ -114,25 +116,25 @@ function Ends({ state }: { state: SessionState }) {
   const count = Math.max(curling.ends, curling.scored.length, curling.end);
   const rows = table(curling, state.seats.map((seat) => seat.seat));
   return (
-    <section class="tile wide" aria-label="Ends">
+    <section class="tile wide" aria-label={t("curling.ends")}>
       <header>
-        <h2>Ends</h2>
+        <h2>{t("curling.ends")}</h2>
         <span class="sp" />
-        {curling.guarded && state.phase !== "over" && <span class="small mute">guards are safe</span>}
+        {curling.guarded && state.phase !== "over" && <span class="small mute">{t("curling.guards-are-safe")}</span>}
       </header>
       <div class="in">
         <table class="ends" data-test="ends">
           <thead>
             <tr>
               <th scope="col">
-                <span class="vh">Player</span>
+                <span class="vh">{t("curling.player")}</span>
               </th>
               {Array.from({ length: count }, (_, i) => (
                 <th key={i} scope="col" class={i + 1 === curling.end && state.phase !== "over" ? "at" : ""}>
                   {i + 1}
                 </th>
               ))}
-              <th scope="col" aria-label="Total">
+              <th scope="col" aria-label={t("curling.total")}>
                 Σ
               </th>
             </tr>

@@ -53,32 +53,32 @@ function RimWarning({ state }: { state: SessionState }) {
   const shown = state.phase !== "over" && (state.brief?.cracked.length ?? 0) > 0;
   return (
     <p class="rimwarn" role="status" data-test="rim-warning" hidden={!shown}>
-      {shown && `The dark sides fall before round ${state.round + 1}`}
+      {shown && t("duel.the-dark-sides-fall-before", { round: state.round + 1 })}
     </p>
   );
 }
 
 function won(name: string | null, cause: string): string {
-  if (cause === "bouts") return name === null ? "You win the match" : `${name} wins the match`;
-  if (cause === "rounds") return name === null ? "You win on health" : `${name} wins on health`;
-  return name === null ? "You are the last one standing" : `${name} is the last one standing`;
+  if (cause === "bouts") return name === null ? t("duel.you-win-the-match") : t("duel.wins-the-match", { name });
+  if (cause === "rounds") return name === null ? t("duel.you-win-on-health") : t("duel.wins-on-health", { name });
+  return name === null ? t("duel.you-are-the-last-one") : t("duel.is-the-last-one-standing", { name });
 }
 
 function stageLabel(state: SessionState, seat: number | null): string {
   const where = state.seats.filter((one) => !one.out).map((one) => `${shortName(one.name)} ${one.health === null ? "" : Math.round(one.health)}`);
   const turn = state.turnSeat === seat && seat !== null && state.phase === "acting" ? `${t("stage.turn.duel", aimKeys())} ` : "";
-  return `${turn}The mat. ${where.join(", ")}`;
+  return t("duel.the-mat", { turn, where: where.join(", ") });
 }
 
 // -- players
 
 function Players({ client, state }: { client: SessionClient; state: SessionState }) {
   return (
-    <section class="tile pl" aria-label="Players">
+    <section class="tile pl" aria-label={t("duel.players")}>
       <header>
-        <h2>Players</h2>
+        <h2>{t("duel.players")}</h2>
         <span class="sp" />
-        <span class="data mute">{state.toWin > 1 ? `round ${state.bout} of ${2 * state.toWin - 1}` : state.round ? `round ${state.round}` : ""}</span>
+        <span class="data mute">{state.toWin > 1 ? t("duel.round-of", { bout: state.bout, toWin: 2 * state.toWin - 1 }) : state.round ? t("duel.round", { round: state.round }) : ""}</span>
       </header>
       {state.phase !== "over" && <SeriesScore state={state} />}
       <ul data-test="players">
@@ -93,7 +93,7 @@ function Players({ client, state }: { client: SessionClient; state: SessionState
 /** A box for each round that must be won, filled for those that are. */
 function Wins({ won, of, name }: { won: number; of: number; name: string }) {
   return (
-    <span class="wins" role="img" aria-label={`${name} has won ${won} of ${of} rounds`} data-test="wins">
+    <span class="wins" role="img" aria-label={t("duel.has-won-of-rounds", { name, won, of })} data-test="wins">
       {Array.from({ length: of }, (_, index) => (
         <i key={index} class={index < won ? "full" : ""} />
       ))}
@@ -115,12 +115,12 @@ function PlayerCard({ seat, mine, turn, acting, wins, toWin }: { seat: Seat; min
         <div class="row">
           <h3>{shortName(seat.name)}</h3>
           {seat.kind === "bot" && <BotMark />}
-          <span class="small mute">{seat.out ? (seat.place ? `${ordinal(seat.place)} place` : "out") : !seat.connected ? "away" : `${title(seat.body)}${mine ? ", you" : ""}${seat.braced ? ", braced" : ""}`}</span>
+          <span class="small mute">{seat.out ? (seat.place ? t("duel.place", { place: ordinal(seat.place) }) : t("duel.out")) : !seat.connected ? t("duel.away") : `${title(seat.body)}${mine ? t("duel.you") : ""}${seat.braced ? t("duel.braced") : ""}`}</span>
           <span class="sp" />
           {wins !== null && <Wins won={wins} of={toWin} name={shortName(seat.name)} />}
           <span class="data">{seat.health === null ? "" : Math.ceil(health)}</span>
         </div>
-        <div class="hp" role="meter" aria-valuemin={0} aria-valuemax={Math.round(full)} aria-valuenow={Math.ceil(health)} aria-label={`Health of ${shortName(seat.name)}`}>
+        <div class="hp" role="meter" aria-valuemin={0} aria-valuemax={Math.round(full)} aria-valuenow={Math.ceil(health)} aria-label={t("duel.health-of", { name: shortName(seat.name) })}>
           <i style={{ width: `${100 * share}%`, background: `var(--p${markOfSeat(seat.seat) + 1})`, boxShadow: "inset 0 0 0 1px var(--mark-line)" }} />
           {lost > 0.004 && <b style={{ left: `${100 * share}%`, width: `${100 * lost}%` }} />}
         </div>

@@ -17,6 +17,7 @@ import { Workbench } from "../session/workbench";
 import { markOfSeat } from "../stage/palette";
 import type { Stage } from "../stage/stage";
 import { gap, group, inWords, shortName } from "../text/format";
+import { t } from "../text/words";
 import { BuildStage } from "../ui/buildstage";
 import type { BuildLooks } from "../ui/buildstage";
 import { CopyLink, linkToLobby, showLobbyLink } from "../ui/copylink";
@@ -33,17 +34,39 @@ import { Inspector } from "./inspector";
 
 /** What a refusal means to a person. */
 const SAID: Readonly<Record<string, readonly [string, string]>> = {
-  too_many_bodies: ["The scene cannot have more bodies.", "Remove some first."],
-  too_many_vertices: ["The scene cannot have more vertices.", "Remove bodies, or make their shapes coarser."],
-  scene_too_large: ["The scene cannot be larger.", "Remove bodies, pins or handles first."],
-  document_too_large: ["The description of a body is too large.", "Give it fewer pins and handles."],
-  scene_empty: ["A scene needs at least one body.", ""],
-  not_editable: ["The session has begun.", "Its scene cannot change any more. Make a new one from it."],
-  body_locked: ["Somebody else holds a body of that change.", "Try again when they have let go."],
-  undo_conflict: ["That step is too old.", "Only the newest changes can be undone and redone."],
-  nothing_to_undo: ["There is nothing to undo or redo.", "You can undo only your own changes."],
-  bad_joint: ["A joint or a pair needs that body.", "Someone else joined it meanwhile. Try again."],
-  bad_shape: ["The server cannot make this shape.", ""],
+  get too_many_bodies() {
+    return [t("editor.the-scene-cannot-have-more"), t("editor.remove-some-first")] as const;
+  },
+  get too_many_vertices() {
+    return [t("editor.the-scene-cannot-have-more-2"), t("editor.remove-bodies-or-make-their")] as const;
+  },
+  get scene_too_large() {
+    return [t("editor.the-scene-cannot-be-larger"), t("editor.remove-bodies-pins-or-handles")] as const;
+  },
+  get document_too_large() {
+    return [t("editor.the-description-of-a-body"), t("editor.give-it-fewer-pins-and")] as const;
+  },
+  get scene_empty() {
+    return [t("editor.a-scene-needs-at-least"), ""] as const;
+  },
+  get not_editable() {
+    return [t("editor.the-session-has-begun"), t("editor.its-scene-cannot-change-any")] as const;
+  },
+  get body_locked() {
+    return [t("editor.somebody-else-holds-a-body"), t("editor.try-again-when-they-have")] as const;
+  },
+  get undo_conflict() {
+    return [t("editor.that-step-is-too-old"), t("editor.only-the-newest-changes-can")] as const;
+  },
+  get nothing_to_undo() {
+    return [t("editor.there-is-nothing-to-undo"), t("editor.you-can-undo-only-your")] as const;
+  },
+  get bad_joint() {
+    return [t("editor.a-joint-or-a-pair"), t("editor.someone-else-joined-it-meanwhile")] as const;
+  },
+  get bad_shape() {
+    return [t("editor.the-server-cannot-make-this"), ""] as const;
+  },
 };
 
 export default function Editor({ client, drawer }: { client: SessionClient; drawer: boolean }) {
@@ -119,9 +142,9 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
       return;
     }
     try {
-      if (await bench.replace(await file.text())) notify("ok", `${file.name} is loaded.`, "Undo restores the scene that was there before.");
+      if (await bench.replace(await file.text())) notify("ok", t("editor.is-loaded", { name: file.name }), t("editor.undo-restores-the-scene-that"));
     } catch (error) {
-      notify("bad", "The file cannot be opened.", error instanceof Error ? error.message : "");
+      notify("bad", t("editor.the-file-cannot-be-opened"), error instanceof Error ? error.message : "");
     }
   };
   return (
@@ -147,16 +170,16 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
           looks={looks}
           able={able}
           holder={holder}
-          label={`The scene. ${group(bodies)} bodies, ${bench.chosen.value.length} chosen. Comma and full stop choose, arrows move, Page up and down lift, brackets turn.`}
+          label={t("editor.the-scene-bodies-chosen-comma", { bodies: group(bodies), chosenCount: bench.chosen.value.length })}
           onStage={(made) => {
             stage.current = made;
           }}
         >
           <div class="corner">
-            <button class="btn s sq" aria-label="Default camera" title={withKey("Default camera", "camera")} onClick={() => stage.current?.home()}>
+            <button class="btn s sq" aria-label={t("editor.default-camera")} title={withKey(t("editor.default-camera"), "camera")} onClick={() => stage.current?.home()}>
               <Icon name="home" />
             </button>
-            <button class="btn s sq" aria-label="Wireframe" title={withKey("Wireframe", "wire")} aria-pressed={wire} onClick={toggleWire}>
+            <button class="btn s sq" aria-label={t("editor.wireframe")} title={withKey(t("editor.wireframe"), "wire")} aria-pressed={wire} onClick={toggleWire}>
               <Icon name="wire" />
             </button>
           </div>
@@ -164,7 +187,7 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
         <Checked bench={bench} />
       </div>
       <div class="stack side">
-        <Inspector bench={bench} disabled={!able} held={held ? `${shortName(held.name)} holds this body. It is free again when ${shortName(held.name)} lets go.` : ""} />
+        <Inspector bench={bench} disabled={!able} held={held ? t("editor.holds-this-body-it-is", { name: shortName(held.name) }) : ""} />
         <Watching client={client} />
         <Chat client={client} class="split" />
       </div>
@@ -186,7 +209,7 @@ function make(client: SessionClient): Workbench {
     check: () => api.checkScene(client.token),
   });
   builder.onRefusal = (refusal: Refusal) => {
-    const [title, text] = SAID[refusal.code] ?? ["The server refused this.", ""];
+    const [title, text] = SAID[refusal.code] ?? [t("editor.the-server-refused-this"), ""];
     notify(refusal.code.includes("undo") || refusal.code === "body_locked" ? "wash" : "bad", title, text || (refusal.message ? `${refusal.message[0]!.toUpperCase()}${refusal.message.slice(1)}.` : ""));
   };
   return new Workbench(builder, new ShapeStore((recipe) => api.shape(recipe)));
@@ -268,16 +291,16 @@ function useEditorKeys(bench: Workbench, able: boolean, to: { mode: (mode: Build
 function Clash({ bench, conflict, seats, mySeat }: { bench: Workbench; conflict: Conflict; seats: readonly Seat[]; mySeat: number | null }) {
   const who = seats.find((one) => one.seat === conflict.seat && (!conflict.name || one.name === conflict.name));
   const own = conflict.step && who && who.seat === mySeat;
-  const name = own ? "You" : who || conflict.name ? shortName(who?.name ?? conflict.name ?? "") : "Someone";
-  const step = conflict.step?.kind === "redo" ? "Redo" : "Undo";
-  const world = conflict.body === "world" ? "the world" : conflict.body;
+  const name = own ? t("editor.you") : who || conflict.name ? shortName(who?.name ?? conflict.name ?? "") : t("editor.someone");
+  const step = conflict.step?.kind === "redo" ? t("editor.redo") : t("editor.undo");
+  const world = conflict.body === "world" ? t("editor.the-world") : conflict.body;
   const close = (again: boolean) => bench.builder.resolve(conflict.body, again);
   const [title, text] =
     conflict.code === "body_locked"
-      ? [`${name} holds ${world}.`, `You can change it when ${name} lets go.`]
+      ? [t("editor.holds", { name, world }), t("editor.you-can-change-it-when", { name })]
       : conflict.code === "undo_conflict"
-        ? [`${name} changed ${world} since.`, `${step} would take that away too, so nothing was changed.`]
-        : [`${name} changed ${world} first.`, conflict.present && conflict.present.document === null ? "It was removed. Your change is kept until you close this." : "You see its present version. Your own change was not applied."];
+        ? [t("editor.changed-since", { name, world }), t("editor.would-take-that-away-too", { step })]
+        : [t("editor.changed-first", { name, world }), conflict.present && conflict.present.document === null ? t("editor.it-was-removed-your-change") : t("editor.you-see-its-present-version")];
   return (
     <div class="note wash" role="alert" data-test="conflict">
       {who && <Mark mark={markOfSeat(who.seat)} name={who.name} size={24} />}
@@ -286,17 +309,17 @@ function Clash({ bench, conflict, seats, mySeat }: { bench: Workbench; conflict:
       </p>
       <span class="sp" />
       {conflict.step && (
-        <button class="btn s" onClick={() => close(true)} data-test="skip" title="This step cannot be undone or redone any more then">
-          {step} the step before
+        <button class="btn s" onClick={() => close(true)} data-test="skip" title={t("editor.this-step-cannot-be-undone")}>
+          {t("editor.the-step-before", { step })}
         </button>
       )}
       {conflict.mine && (
         <button class="btn s" onClick={() => close(true)} data-test="again">
-          {conflict.code === "body_locked" ? "Try again" : "Make my change again"}
+          {conflict.code === "body_locked" ? t("editor.try-again") : t("editor.make-my-change-again")}
         </button>
       )}
       <button class="btn s" onClick={() => close(false)} data-test="keep">
-        {conflict.mine ? "Keep it as it is" : "Close"}
+        {conflict.mine ? t("editor.keep-it-as-it-is") : t("editor.close")}
       </button>
     </div>
   );
@@ -311,17 +334,17 @@ function Checked({ bench }: { bench: Workbench }) {
   const unchecked = builder.unchecked.value;
   const sent = builder.busy.value;
   return (
-    <section class="tile checked" aria-label="Check" data-test="check">
+    <section class="tile checked" aria-label={t("editor.check")} data-test="check">
       <div class="row" role="status">
-        {unchecked ? <span class="tag bad">Not checked: {unchecked}</span> : overlaps.length || problems.length ? <span class="tag bad">{overlaps.length ? (overlaps.length === 1 ? "Two bodies overlap" : `${group(overlaps.length)} overlaps`) : "The scene cannot run"}</span> : answer ? <span class="tag run">Nothing touches</span> : <span class="tag pause">Checking</span>}
+        {unchecked ? <span class="tag bad">{t("editor.not-checked", { unchecked })}</span> : overlaps.length || problems.length ? <span class="tag bad">{overlaps.length ? (overlaps.length === 1 ? t("editor.two-bodies-overlap") : t("editor.overlaps", { overlapsCount: group(overlaps.length) })) : t("editor.the-scene-cannot-run")}</span> : answer ? <span class="tag run">{t("editor.nothing-touches")}</span> : <span class="tag pause">{t("editor.checking")}</span>}
         {!overlaps.length && answer && answer.smallest_gap !== null && Number.isFinite(answer.smallest_gap) && (
           <span class="small soft">
-            smallest gap <b class="data good">{gap(answer.smallest_gap)}</b>
+            {t("editor.smallest-gap")}{" "}<b class="data good">{gap(answer.smallest_gap)}</b>
           </span>
         )}
         <span class="sp" />
-        <span class="small mute">{sent ? "Saving" : builder.checking.value && answer ? "Checking" : ""}</span>
-        <span class="data mute" title="The version of the scene" data-test="version">
+        <span class="small mute">{sent ? t("editor.saving") : builder.checking.value && answer ? t("editor.checking") : ""}</span>
+        <span class="data mute" title={t("editor.the-version-of-the-scene")} data-test="version">
           v{builder.state.value.version}
         </span>
       </div>
@@ -330,7 +353,7 @@ function Checked({ bench }: { bench: Workbench }) {
           {overlaps.slice(0, 12).map(([a, b]) => (
             <li key={`${a} ${b}`}>
               <button class="btn s" onClick={() => bench.select([b, a])}>
-                {a} and {b} overlap
+                {t("editor.and-overlap", { a, b })}
               </button>
             </li>
           ))}
@@ -358,15 +381,15 @@ function Foot({ client, seats, blocked }: { client: SessionClient; seats: readon
   const starting = state.status === "starting";
   const free = state.size - seats.length;
   return (
-    <section class="tile foot" aria-label="Seats">
+    <section class="tile foot" aria-label={t("editor.seats")}>
       <ul class="row who" data-test="seats">
         {seats.map((seat) => (
           <li key={seat.seat} class={seat.connected ? "row" : "row away"}>
             <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={28} />
             <span class="small">
-              <b>{seat === mine ? "You" : shortName(seat.name)}</b>
+              <b>{seat === mine ? t("editor.you") : shortName(seat.name)}</b>
               <br />
-              <span class="mute">{!seat.connected ? "away" : seat.ready ? "ready" : "building"}</span>
+              <span class="mute">{!seat.connected ? t("editor.away") : seat.ready ? t("editor.ready") : t("editor.building")}</span>
             </span>
           </li>
         ))}
@@ -374,20 +397,20 @@ function Foot({ client, seats, blocked }: { client: SessionClient; seats: readon
           <li class="row">
             <span class="fr" />
             <span class="small mute">
-              {inWords(free)} {free === 1 ? "seat" : "seats"} free
+              {t("editor.free", { free: inWords(free), what: free === 1 ? t("editor.seat") : t("editor.seats-2") })}
             </span>
           </li>
         )}
       </ul>
       <span class="sp" />
-      <span class="data code2" data-test="code" aria-label={`Code ${[...client.token].join(" ")}`}>{`${client.token.slice(0, 4)}\n${client.token.slice(4)}`}</span>
+      <span class="data code2" data-test="code" aria-label={t("editor.code", { what: [...client.token].join(" ") })}>{`${client.token.slice(0, 4)}\n${client.token.slice(4)}`}</span>
       <CopyLink link={() => linkToLobby(client.token)} onFail={showLobbyLink} class="btn s copy" words="wide" />
       {mine ? (
-        <button class={mine.ready ? "btn l" : "btn now l"} aria-pressed={mine.ready} disabled={starting || (blocked && !mine.ready)} onClick={() => void client.command("ready", { ready: !mine.ready })} title={blocked ? "Bodies overlap" : undefined} data-test="ready">
-          {starting ? "Starting" : mine.ready ? "Ready. Not yet?" : seats.length > 1 || free > 0 ? "Ready to run" : "Run"}
+        <button class={mine.ready ? "btn l" : "btn now l"} aria-pressed={mine.ready} disabled={starting || (blocked && !mine.ready)} onClick={() => void client.command("ready", { ready: !mine.ready })} title={blocked ? t("editor.bodies-overlap") : undefined} data-test="ready">
+          {starting ? t("editor.starting") : mine.ready ? t("editor.ready-not-yet") : seats.length > 1 || free > 0 ? t("editor.ready-to-run") : t("editor.run")}
         </button>
       ) : (
-        <span class="mute">You are watching.</span>
+        <span class="mute">{t("editor.you-are-watching")}</span>
       )}
     </section>
   );

@@ -9,7 +9,8 @@ import { PRESETS, presetOf } from "../session/materials";
 import { MESH_SCALE, SHAPES, meshOfScale, meshScale, shapeName } from "../session/shapes";
 import type { ShapeField } from "../session/shapes";
 import type { Workbench } from "../session/workbench";
-import { group, plural } from "../text/format";
+import { group } from "../text/format";
+import { t } from "../text/words";
 import { NumberField, VectorField, shortNumber } from "../ui/fields";
 import { Icon } from "../ui/parts";
 import { DEFAULT_WORLD } from "../wire/scene";
@@ -18,10 +19,18 @@ import { PairFields, PairList } from "./pairfields";
 import { PickButton, PinFields, numbersOf } from "./pinfields";
 
 const KINDS: Readonly<Record<Kind, readonly [string, string]>> = {
-  affine: ["Stiff", "moves and turns as one, hardly bends"],
-  elastic: ["Soft", "bends everywhere"],
-  static: ["Fixed", "never moves"],
-  rail: ["On a rail", "moves back and forth or turns by itself"],
+  get affine() {
+    return [t("inspector.stiff"), t("inspector.moves-and-turns-as-one")] as const;
+  },
+  get elastic() {
+    return [t("inspector.soft"), t("inspector.bends-everywhere")] as const;
+  },
+  get static() {
+    return [t("inspector.fixed"), t("inspector.never-moves")] as const;
+  },
+  get rail() {
+    return [t("inspector.on-a-rail"), t("inspector.moves-back-and-forth-or")] as const;
+  },
 };
 
 /** What a shape is called; a ready mesh by its own name. */
@@ -44,9 +53,9 @@ export function Inspector({ bench, held, disabled }: Props) {
   const one = chosen.length === 1 ? chosen[0]! : null;
   const off = disabled || held !== "";
   return (
-    <section class="tile grow inspector" aria-label={one ? `Numbers of ${one.id}` : chosen.length ? "Numbers of the chosen bodies" : "The world"} data-test="inspector">
+    <section class="tile grow inspector" aria-label={one ? t("inspector.numbers-of", { id: one.id }) : chosen.length ? t("inspector.numbers-of-the-chosen-bodies") : t("inspector.the-world")} data-test="inspector">
       <header>
-        <h1 class="nm">{one ? one.id : chosen.length ? `${chosen.length} bodies` : "The world"}</h1>
+        <h1 class="nm">{one ? one.id : chosen.length ? t("inspector.bodies", { chosenCount: chosen.length }) : t("inspector.the-world")}</h1>
         <span class="sp" />
         {one && <span class="small mute">{shapeOf(one.shape)}</span>}
       </header>
@@ -75,7 +84,7 @@ function OneBody({ bench, body, off }: { bench: Workbench; body: Body; off: bool
       <div class="sect">
         <NameField key={body.id} bench={bench} body={body} off={off} />
         <label class="pick">
-          <span class="lb">Kind</span>
+          <span class="lb">{t("inspector.kind")}</span>
           <select class="btn s" value={body.kind} disabled={off} onChange={(event) => void bench.change((old) => withKind(old, event.currentTarget.value as Kind))} data-test="kind">
             {kinds.map((kind) => (
               <option key={kind} value={kind}>
@@ -84,28 +93,28 @@ function OneBody({ bench, body, off }: { bench: Workbench; body: Body; off: bool
             ))}
           </select>
         </label>
-        <VectorField label="Position" unit="m" value={moved?.position ?? body.position} disabled={off} onBegin={begin} onCommit={(position) => set({ position })} test="position" />
-        <VectorField label="Turn" unit="°" value={toAngles(moved?.rotation ?? body.rotation)} step={5} disabled={off} onBegin={begin} onCommit={(angles) => set({ rotation: fromAngles(angles) })} test="turn" />
+        <VectorField label={t("inspector.position")} unit="m" value={moved?.position ?? body.position} disabled={off} onBegin={begin} onCommit={(position) => set({ position })} test="position" />
+        <VectorField label={t("inspector.turn")} unit="°" value={toAngles(moved?.rotation ?? body.rotation)} step={5} disabled={off} onBegin={begin} onCommit={(angles) => set({ rotation: fromAngles(angles) })} test="turn" />
       </div>
       <ShapeFields bench={bench} body={body} off={off} />
       <Substance bench={bench} bodies={[body]} off={off} />
       {body.kind === "rail" && body.rail && (
-        <div class="sect" role="group" aria-label="Rail">
-          <h2>Rail</h2>
-          <VectorField label="Amplitude" unit="m" value={body.rail.amplitude} disabled={off} onBegin={begin} onCommit={(amplitude) => set({ rail: { ...body.rail!, amplitude } })} />
+        <div class="sect" role="group" aria-label={t("inspector.rail")}>
+          <h2>{t("inspector.rail")}</h2>
+          <VectorField label={t("inspector.amplitude")} unit="m" value={body.rail.amplitude} disabled={off} onBegin={begin} onCommit={(amplitude) => set({ rail: { ...body.rail!, amplitude } })} />
           <div class="two">
-            <NumberField label="Frequency" unit="1/s" low={0} value={body.rail.frequency} disabled={off} onBegin={begin} onCommit={(frequency) => set({ rail: { ...body.rail!, frequency } })} />
-            <NumberField label="Phase" unit="rad" value={body.rail.phase} step={0.1} disabled={off} onBegin={begin} onCommit={(phase) => set({ rail: { ...body.rail!, phase } })} />
+            <NumberField label={t("inspector.frequency")} unit="1/s" low={0} value={body.rail.frequency} disabled={off} onBegin={begin} onCommit={(frequency) => set({ rail: { ...body.rail!, frequency } })} />
+            <NumberField label={t("inspector.phase")} unit="rad" value={body.rail.phase} step={0.1} disabled={off} onBegin={begin} onCommit={(phase) => set({ rail: { ...body.rail!, phase } })} />
           </div>
-          <VectorField label="Axis" value={body.rail.axis} step={1} disabled={off} onBegin={begin} onCommit={(axis) => Math.hypot(...axis) > 0 && set({ rail: { ...body.rail!, axis } })} />
-          <NumberField label="Spin" unit="rad/s" step={0.1} value={body.rail.spin} disabled={off} onBegin={begin} onCommit={(spin) => set({ rail: { ...body.rail!, spin } })} />
+          <VectorField label={t("inspector.axis")} value={body.rail.axis} step={1} disabled={off} onBegin={begin} onCommit={(axis) => Math.hypot(...axis) > 0 && set({ rail: { ...body.rail!, axis } })} />
+          <NumberField label={t("inspector.spin")} unit="rad/s" step={0.1} value={body.rail.spin} disabled={off} onBegin={begin} onCommit={(spin) => set({ rail: { ...body.rail!, spin } })} />
         </div>
       )}
       {!still && (
         <details class="sect">
-          <summary>Motion at the start</summary>
-          <VectorField label="Velocity" unit="m/s" value={body.velocity} step={0.1} disabled={off} onBegin={begin} onCommit={(velocity) => set({ velocity })} />
-          <VectorField label="Spin" unit="rad/s" value={body.spin} step={0.1} disabled={off} onBegin={begin} onCommit={(spin) => set({ spin })} />
+          <summary>{t("inspector.motion-at-the-start")}</summary>
+          <VectorField label={t("inspector.velocity")} unit="m/s" value={body.velocity} step={0.1} disabled={off} onBegin={begin} onCommit={(velocity) => set({ velocity })} />
+          <VectorField label={t("inspector.spin")} unit="rad/s" value={body.spin} step={0.1} disabled={off} onBegin={begin} onCommit={(spin) => set({ spin })} />
         </details>
       )}
       {!still && <PinFields bench={bench} body={body} off={off} />}
@@ -123,7 +132,7 @@ function NameField({ bench, body, off }: { bench: Workbench; body: Body; off: bo
   };
   return (
     <label class={wrong ? "num bad" : "num"}>
-      <span class="lb">Name</span>
+      <span class="lb">{t("inspector.name")}</span>
       <input
         autocomplete="off"
         spellcheck={false}
@@ -167,30 +176,44 @@ function ShapeFields({ bench, body, off }: { bench: Workbench; body: Body; off: 
     return typeof value === "number" ? <NumberField key={one.name} {...common} unit={one.kind === "length" ? "m" : undefined} whole={one.kind === "count"} step={one.kind === "count" ? 1 : 0.01} value={value} onCommit={(next) => set(one.name, next)} test={`shape-${one.name}`} /> : null;
   };
   return (
-    <div class="sect" role="group" aria-label="Shape">
+    <div class="sect" role="group" aria-label={t("inspector.shape")}>
       <h2>{shapeOf(body.shape)}</h2>
       {card?.fields.filter((one) => one.kind === "lengths" || one.kind === "counts").map(field)}
       <div class="two">{card?.fields.filter((one) => one.kind !== "lengths" && one.kind !== "counts").map(field)}</div>
       {body.shape.kind === "mesh" && (
-        <NumberField label="Scale" low={1 / MESH_SCALE} high={MESH_SCALE} step={0.1} value={meshScale(body.shape)} disabled={off} onBegin={begin} onCommit={(scale) => void bench.change((old) => ({ ...old, shape: meshOfScale(old.shape, scale) }))} test="shape-scale" />
+        <NumberField label={t("inspector.scale")} low={1 / MESH_SCALE} high={MESH_SCALE} step={0.1} value={meshScale(body.shape)} disabled={off} onBegin={begin} onCommit={(scale) => void bench.change((old) => ({ ...old, shape: meshOfScale(old.shape, scale) }))} test="shape-scale" />
       )}
       {problem && (
         <p class="small harm" role="alert">
           {problem}
         </p>
       )}
-      <p class="data mute">{mesh ? `${group(mesh.total)} vertices · ${shortNumber(Number(mesh.volume.toPrecision(3)))} m³ · ${shortNumber(Number((mesh.volume * body.material.density).toPrecision(3)))} kg` : problem ? "" : "Loading the shape …"}</p>
+      <p class="data mute">{mesh ? t("inspector.vertices-m-kg", { total: group(mesh.total), toPrecision: shortNumber(Number(mesh.volume.toPrecision(3))), toPrecision2: shortNumber(Number((mesh.volume * body.material.density).toPrecision(3))) }) : problem ? "" : t("inspector.loading-the-shape")}</p>
     </div>
   );
 }
 
 const NUMBERS: readonly { readonly key: Exclude<keyof Material, "element">; readonly label: string; readonly unit?: string; readonly low: number; readonly high: number; readonly step: number }[] = [
-  { key: "density", label: "Density", unit: "kg/m³", low: 1, high: 3e4, step: 50 },
-  { key: "stiffness", label: "Stiffness", unit: "Pa", low: 100, high: 1e12, step: 1e5 },
-  { key: "poisson", label: "Poisson", low: 0, high: 0.499, step: 0.01 },
-  { key: "friction", label: "Friction µ", low: 0, high: 10, step: 0.05 },
-  { key: "damping", label: "Damping", unit: "1/s", low: 0, high: 1000, step: 0.1 },
-  { key: "restitution", label: "Restitution", low: 0, high: 1, step: 0.05 },
+  { key: "density", get label() {
+   return t("inspector.density");
+ }, unit: "kg/m³", low: 1, high: 3e4, step: 50 },
+  { key: "stiffness", get label() {
+   return t("inspector.stiffness");
+ }, get unit() {
+   return t("inspector.pa");
+ }, low: 100, high: 1e12, step: 1e5 },
+  { key: "poisson", get label() {
+   return t("inspector.poisson");
+ }, low: 0, high: 0.499, step: 0.01 },
+  { key: "friction", get label() {
+   return t("inspector.friction");
+ }, low: 0, high: 10, step: 0.05 },
+  { key: "damping", get label() {
+   return t("inspector.damping");
+ }, unit: "1/s", low: 0, high: 1000, step: 0.1 },
+  { key: "restitution", get label() {
+   return t("inspector.restitution");
+ }, low: 0, high: 1, step: 0.05 },
 ];
 
 function Substance({ bench, bodies, off }: { bench: Workbench; bodies: readonly Body[]; off: boolean }) {
@@ -198,9 +221,9 @@ function Substance({ bench, bodies, off }: { bench: Workbench; bodies: readonly 
   const same = presets.every((one) => one === presets[0]) ? presets[0] : null;
   const begin = () => void bench.hold();
   return (
-    <div class="sect" role="group" aria-label="Material">
-      <h2>Material</h2>
-      <div class="chips" role="radiogroup" aria-label="Material">
+    <div class="sect" role="group" aria-label={t("inspector.material")}>
+      <h2>{t("inspector.material")}</h2>
+      <div class="chips" role="radiogroup" aria-label={t("inspector.material")}>
         {PRESETS.map((preset) => (
           <button key={preset.id} class="chip" role="radio" aria-checked={same === preset} disabled={off} onClick={() => void bench.change((body) => ({ ...body, material: { ...preset.material, ...(body.material.element ? { element: body.material.element } : {}) } }), `${preset.name}.`)} data-test={`material-${preset.id}`}>
             <i style={{ background: preset.colour }} aria-hidden="true" />
@@ -217,10 +240,10 @@ function Substance({ bench, bodies, off }: { bench: Workbench; bodies: readonly 
       </div>
       {bodies.every((body) => body.kind === "elastic" && (body.material.element ?? "linear") === (bodies[0]!.material.element ?? "linear")) && (
         <label class="pick">
-          <span class="lb">Elements</span>
+          <span class="lb">{t("inspector.elements")}</span>
           <select class="btn s" value={bodies[0]!.material.element ?? "linear"} disabled={off} onChange={(event) => void bench.change((body) => ({ ...body, material: { ...body.material, element: event.currentTarget.value as Element } }))} data-test="material-element">
-            <option value="linear">Linear: cheaper, too stiff on coarse meshes</option>
-            <option value="averaged">Averaged: bends as it should</option>
+            <option value="linear">{t("inspector.linear-cheaper-too-stiff-on")}</option>
+            <option value="averaged">{t("inspector.averaged-bends-as-it-should")}</option>
           </select>
         </label>
       )}
@@ -239,30 +262,30 @@ function HandleFields({ bench, body, off }: { bench: Workbench; body: Body; off:
   };
   return (
     <details class="sect">
-      <summary>Handles{body.handles.length ? `: ${body.handles.map((one) => one.id).join(", ")}` : ""}</summary>
-      <p class="small mute">{body.handles.length ? "Players pull the body by these." : "Without any, players pull the body by its centre and its vertices."}</p>
+      <summary>{t("inspector.handles", { what: body.handles.length ? `: ${body.handles.map((one) => one.id).join(", ")}` : "" })}</summary>
+      <p class="small mute">{body.handles.length ? t("inspector.players-pull-the-body-by") : t("inspector.without-any-players-pull-the")}</p>
       <ul>
         {body.handles.map((handle) => (
           <li class="row small" key={handle.id}>
             <b>{handle.id}</b>
-            <span class="mute">{plural(handle.vertices.length, "vertex", "vertices")}</span>
+            <span class="mute">{t("inspector.vertex", { n: handle.vertices.length })}</span>
             <span class="sp" />
-            <button class="btn ghost s sq" aria-label={`Remove the handle ${handle.id}`} disabled={off} onClick={() => set(body.handles.filter((one) => one !== handle))}>
+            <button class="btn ghost s sq" aria-label={t("inspector.remove-the-handle", { id: handle.id })} disabled={off} onClick={() => set(body.handles.filter((one) => one !== handle))}>
               <Icon name="cross" />
             </button>
           </li>
         ))}
       </ul>
       <div class="row">
-        <select class="btn s" aria-label="Side of the new handle" value={side} disabled={off} onChange={(event) => setSide(event.currentTarget.value as Side | "all")}>
+        <select class="btn s" aria-label={t("inspector.side-of-the-new-handle")} value={side} disabled={off} onChange={(event) => setSide(event.currentTarget.value as Side | "all")}>
           {[...SIDES, "all"].map((one) => (
             <option key={one} value={one}>
-              {one === "all" ? "the whole body" : one}
+              {one === "all" ? t("inspector.the-whole-body") : one}
             </option>
           ))}
         </select>
         <button class="btn s" disabled={off || !mesh} onClick={add}>
-          Add a handle
+          {t("inspector.add-a-handle")}
         </button>
       </div>
       {mesh && <PickButton bench={bench} what="handles" off={off} />}
@@ -270,11 +293,11 @@ function HandleFields({ bench, body, off }: { bench: Workbench; body: Body; off:
   );
 }
 
-const PULLS: readonly (readonly [string, number])[] = [
-  ["Earth", 9.81],
-  ["Mars", 3.71],
-  ["Moon", 1.62],
-  ["None", 0],
+const pulls = (): readonly (readonly [string, number])[] => [
+  [t("inspector.earth"), 9.81],
+  [t("inspector.mars"), 3.71],
+  [t("inspector.moon"), 1.62],
+  [t("inspector.no-gravity"), 0],
 ];
 
 function WorldFields({ bench, off }: { bench: Workbench; off: boolean }) {
@@ -286,27 +309,27 @@ function WorldFields({ bench, off }: { bench: Workbench; off: boolean }) {
   const set = (change: Partial<World>) => void bench.changeWorld((old) => ({ ...old, ...change }));
   return (
     <>
-      <div class="sect" role="group" aria-label="Gravity">
-        <h2>Gravity</h2>
-        <div class="chips" role="radiogroup" aria-label="Gravity">
-          {PULLS.map(([name, pull]) => (
+      <div class="sect" role="group" aria-label={t("inspector.gravity")}>
+        <h2>{t("inspector.gravity")}</h2>
+        <div class="chips" role="radiogroup" aria-label={t("inspector.gravity")}>
+          {pulls().map(([name, pull]) => (
             <button key={name} class="chip" role="radio" aria-checked={world.gravity[0] === 0 && world.gravity[2] === 0 && world.gravity[1] === (pull ? -pull : 0)} disabled={off} onClick={() => set({ gravity: [0, pull ? -pull : 0, 0] })}>
               {name}
             </button>
           ))}
         </div>
-        <VectorField label="Gravity" unit="m/s²" step={0.1} low={-20} high={20} value={world.gravity} disabled={off} onCommit={(gravity) => set({ gravity })} test="gravity" />
+        <VectorField label={t("inspector.gravity")} unit="m/s²" step={0.1} low={-20} high={20} value={world.gravity} disabled={off} onCommit={(gravity) => set({ gravity })} test="gravity" />
       </div>
-      <div class="sect" role="group" aria-label="Floor and walls">
-        <h2>Floor and walls</h2>
+      <div class="sect" role="group" aria-label={t("inspector.floor-and-walls")}>
+        <h2>{t("inspector.floor-and-walls")}</h2>
         <div class="row wrap">
           {floor ? (
             <button class="btn s" onClick={() => bench.select([floor.id])}>
-              Choose the floor
+              {t("inspector.choose-the-floor")}
             </button>
           ) : (
             <button class="btn s" disabled={off} onClick={() => void bench.addFloor()}>
-              Add a floor
+              {t("inspector.add-a-floor")}
             </button>
           )}
           {walls.length > 0 && (
@@ -318,42 +341,42 @@ function WorldFields({ bench, off }: { bench: Workbench; off: boolean }) {
                 void bench.remove();
               }}
             >
-              Remove the walls
+              {t("inspector.remove-the-walls")}
             </button>
           )}
         </div>
         {floor && walls.length < 4 && (
           <div class="row">
-            <NumberField label="Height of walls" unit="m" low={0.1} high={20} step={0.1} value={height} onCommit={setHeight} disabled={off} />
+            <NumberField label={t("inspector.height-of-walls")} unit="m" low={0.1} high={20} step={0.1} value={height} onCommit={setHeight} disabled={off} />
             <button class="btn s" disabled={off} onClick={() => void bench.addWalls(height)} data-test="walls">
-              Add walls
+              {t("inspector.add-walls")}
             </button>
           </div>
         )}
       </div>
       <details class="sect">
-        <summary>Contact and steps</summary>
+        <summary>{t("inspector.contact-and-steps")}</summary>
         <div class="two">
-          <NumberField label="Contact begins at" unit="m" low={1e-4} high={0.2} step={0.001} value={world.dhat} disabled={off} onCommit={(dhat) => set({ dhat })} />
-          <NumberField label="Time step" unit="s" low={1 / 240} high={0.1} step={0.001} value={world.dt} disabled={off} onCommit={(dt) => set({ dt })} />
-          <NumberField label="Friction speed (0: automatic)" unit="m/s" low={0} high={10} value={world.friction_speed} disabled={off} onCommit={(friction_speed) => set({ friction_speed })} />
-          <NumberField label="Contact mass (0: automatic)" unit="kg" low={0} high={1e6} step={1} value={world.contact_mass} disabled={off} onCommit={(contact_mass) => set({ contact_mass })} />
-          <NumberField label="Tolerance (0: automatic)" unit="m/s" low={0} high={10} step={0.001} value={world.tolerance} disabled={off} onCommit={(tolerance) => set({ tolerance })} />
-          <NumberField label="Most iterations" whole low={1} high={100} value={world.max_iterations} disabled={off} onCommit={(max_iterations) => set({ max_iterations })} />
+          <NumberField label={t("inspector.contact-begins-at")} unit="m" low={1e-4} high={0.2} step={0.001} value={world.dhat} disabled={off} onCommit={(dhat) => set({ dhat })} />
+          <NumberField label={t("inspector.time-step")} unit="s" low={1 / 240} high={0.1} step={0.001} value={world.dt} disabled={off} onCommit={(dt) => set({ dt })} />
+          <NumberField label={t("inspector.friction-speed-0-automatic")} unit="m/s" low={0} high={10} value={world.friction_speed} disabled={off} onCommit={(friction_speed) => set({ friction_speed })} />
+          <NumberField label={t("inspector.contact-mass-0-automatic")} unit="kg" low={0} high={1e6} step={1} value={world.contact_mass} disabled={off} onCommit={(contact_mass) => set({ contact_mass })} />
+          <NumberField label={t("inspector.tolerance-0-automatic")} unit="m/s" low={0} high={10} step={0.001} value={world.tolerance} disabled={off} onCommit={(tolerance) => set({ tolerance })} />
+          <NumberField label={t("inspector.most-iterations")} whole low={1} high={100} value={world.max_iterations} disabled={off} onCommit={(max_iterations) => set({ max_iterations })} />
         </div>
         <label class="pick">
-          <span class="lb">Integrator</span>
+          <span class="lb">{t("inspector.integrator")}</span>
           <select class="btn s" value={world.integrator} disabled={off} onChange={(event) => set({ integrator: event.currentTarget.value as Integrator })} data-test="integrator">
-            <option value="implicit_euler">Implicit Euler: damps motion</option>
-            <option value="bdf2">BDF2: keeps motion</option>
+            <option value="implicit_euler">{t("inspector.implicit-euler-damps-motion")}</option>
+            <option value="bdf2">{t("inspector.bdf2-keeps-motion")}</option>
           </select>
         </label>
         <button class="link" disabled={off} onClick={() => set({ ...DEFAULT_WORLD, name: world.name, gravity: world.gravity, pairs: world.pairs, joints: world.joints })}>
-          Back to the defaults
+          {t("inspector.back-to-the-defaults")}
         </button>
       </details>
       <PairList bench={bench} off={off} />
-      <p class="small mute sect">Choose a body in the list or in the view to see its numbers.</p>
+      <p class="small mute sect">{t("inspector.choose-a-body-in-the")}</p>
     </>
   );
 }

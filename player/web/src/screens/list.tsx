@@ -2,7 +2,8 @@
 
 import { busy, clearFilters, filtered, hasSeat, join, newFrom, now, open, replay, search, watch } from "../app/store";
 import { markOfSeat } from "../stage/palette";
-import { dayAndTime, group, minutes, plural, shortName } from "../text/format";
+import { dayAndTime, group, minutes, shortName } from "../text/format";
+import { t } from "../text/words";
 import { Mark } from "../ui/marks";
 import { Icon } from "../ui/parts";
 import { PlayerName } from "../ui/playername";
@@ -44,50 +45,50 @@ function Row({ view, place }: { view: SessionView; place: number }) {
           {view.seats.map((seat, i) => (
             <PlayerName key={seat.seat} who={seat} after={i < view.seats.length - 1 ? ", " : ""} />
           ))}
-          {!view.seats.length && "empty"}
+          {!view.seats.length && t("list.empty")}
         </span>
       </div>
       <span class="small soft mo">{modeName(view.mode)}</span>
-      <span class="seatrow" aria-label={`${view.seats.length} of ${view.size} seats taken`} role="img">
+      <span class="seatrow" aria-label={t("list.of-seats-taken", { seatsCount: view.seats.length, size: view.size })} role="img">
         {Array.from({ length: view.size }, (_, seat) => {
           const taken = view.seats.find((one) => one.seat === seat);
           return taken ? <Mark key={seat} mark={markOfSeat(seat)} name={taken.name} size={15} /> : <span key={seat} class="fr" />;
         })}
       </span>
       {over ? (
-        <span class={view.status === "failed" ? "tag bad" : "tag end"}>{view.status === "failed" ? "Failed" : typeof winner === "number" ? `${shortName(view.seats.find((seat) => seat.seat === winner)?.name ?? "")} won` : "Ended"}</span>
+        <span class={view.status === "failed" ? "tag bad" : "tag end"}>{view.status === "failed" ? t("list.failed") : typeof winner === "number" ? t("list.won", { shortName: shortName(view.seats.find((seat) => seat.seat === winner)?.name ?? "") }) : t("list.ended")}</span>
       ) : view.status === "open" ? (
         <span class="tag open">
           {place > 0 && `#${place} · `}
-          {`${plural(free, "seat")} free`}
+          {t("list.free", { free: t("list.seat", { n: free }) })}
         </span>
       ) : view.status === "filled" ? (
-        <span class="tag pause">Getting ready</span>
+        <span class="tag pause">{t("list.getting-ready")}</span>
       ) : view.status === "paused" ? (
-        <span class="tag pause">Changing server</span>
+        <span class="tag pause">{t("list.changing-server")}</span>
       ) : view.status === "starting" ? (
-        <span class="tag pause">Starting</span>
+        <span class="tag pause">{t("list.starting")}</span>
       ) : (
-        <span class="tag run">{view.round ? `Round ${view.round}` : "Live"}</span>
+        <span class="tag run">{view.round ? t("list.round", { round: view.round }) : t("list.live")}</span>
       )}
-      <span class="data mute ag" title={place ? `Place ${place} of those that wait, for ${minutes(age)}` : undefined} data-test="age">
+      <span class="data mute ag" title={place ? t("list.place-of-those-that-wait", { place, age: minutes(age) }) : undefined} data-test="age">
         {minutes(Math.max(0, age))}
       </span>
       {hasSeat(view) ? (
-        <button class="btn main s" onClick={() => void join(view.session)} aria-label={`Join ${sessionTitle(view)}`} aria-busy={busy.value === `join ${view.session}`}>
-          Join
+        <button class="btn main s" onClick={() => void join(view.session)} aria-label={t("list.join", { view: sessionTitle(view) })} aria-busy={busy.value === `join ${view.session}`}>
+          {t("list.join-2")}
         </button>
       ) : over ? (
-        <button class="btn s" onClick={() => replay(view.session)} aria-label={`Watch again: ${sessionTitle(view)}`} data-test="watch-again">
-          Watch again
+        <button class="btn s" onClick={() => replay(view.session)} aria-label={t("list.watch-again", { view: sessionTitle(view) })} data-test="watch-again">
+          {t("list.watch-again-2")}
         </button>
       ) : (
-        <button class="btn s" onClick={() => void watch(view.session)} aria-label={`Watch ${sessionTitle(view)}`}>
-          Watch
+        <button class="btn s" onClick={() => void watch(view.session)} aria-label={t("list.watch", { view: sessionTitle(view) })}>
+          {t("list.watch-2")}
         </button>
       )}
       {(view.mode === "sandbox" || view.started_at > 0) && (
-        <button class="btn ghost s sq again" onClick={() => void newFrom({ like: { session: view.session } })} aria-label={`New from this: ${sessionTitle(view)}`} aria-busy={busy.value === "new-from"} title="New from this: a scene to build on, with the bodies of this session" data-test="new-from">
+        <button class="btn ghost s sq again" onClick={() => void newFrom({ like: { session: view.session } })} aria-label={t("list.new-from-this", { view: sessionTitle(view) })} aria-busy={busy.value === "new-from"} title={t("list.new-from-this-a-scene")} data-test="new-from">
           <Icon name="plus" />
         </button>
       )}
@@ -100,10 +101,10 @@ export function Nothing() {
   return text || filtered.value ? (
     <div class="blank">
       <Icon name="search" />
-      <h1>{text ? `No session called “${text}”` : "No session like that"}</h1>
-      <p>{text ? "Search looks at names, people and codes." : "Private sessions are in nobody’s list."}</p>
+      <h1>{text ? t("list.no-session-called", { text }) : t("list.no-session-like-that")}</h1>
+      <p>{text ? t("list.search-looks-at-names-people") : t("list.private-sessions-are-in-nobodys")}</p>
       <button class="btn" onClick={clearFilters}>
-        {filtered.value ? "Show all sessions" : "Clear search"}
+        {filtered.value ? t("list.show-all-sessions") : t("list.clear-search")}
       </button>
     </div>
   ) : (
@@ -112,10 +113,10 @@ export function Nothing() {
         <rect x="4" y="4" width="44" height="40" rx="9" />
         <ellipse cx="78" cy="24" rx="22" ry="20" />
       </svg>
-      <h1>No sessions right now</h1>
-      <p>Find a seat, or open a lobby and share its code.</p>
+      <h1>{t("list.no-sessions-right-now")}</h1>
+      <p>{t("list.find-a-seat-or-open")}</p>
       <button class="btn" onClick={() => void open()}>
-        New lobby
+        {t("list.new-lobby")}
       </button>
     </div>
   );

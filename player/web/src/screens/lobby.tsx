@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { followLists, showRecorded } from "../app/lists";
 import { followPulse } from "../app/pulse";
 import { busy, ended, find, listed, listedDays, listedMode, lobbyRtt, mineOnly, open, recorded, recordedNext, search, sessions } from "../app/store";
-import { plural } from "../text/format";
+import { t } from "../text/words";
 import { Bar } from "../ui/bar";
 import { useKeys } from "../ui/keyboard";
 import { Icon, Rtt, Segmented } from "../ui/parts";
@@ -20,7 +20,7 @@ export function Lobby() {
   useEffect(followLists, []);
   useEffect(followPulse, []);
   useEffect(() => {
-    document.title = "Tussle";
+    document.title = t("lobby.tussle");
   }, []);
   useKeys({
     search: () => searchField.current?.focus(),
@@ -37,60 +37,60 @@ export function Lobby() {
     <>
       <Bar>
         <Rtt ms={lobbyRtt.value} />
-        <span class="small mute wide">{people + bots ? `${plural(people, "person", "people")} and ${plural(bots, "bot")} in sessions` : ""}</span>
+        <span class="small mute wide">{people + bots ? t("lobby.and-in-sessions", { people: t("lobby.person", { n: people }), bots: t("lobby.bot", { n: bots }) }) : ""}</span>
       </Bar>
       <main class="desk lobby" id="main" tabIndex={-1}>
         <PlayTile />
         <div class="stack">
           <Preview running={running} />
-          <section class="tile grow" aria-label="Sessions">
+          <section class="tile grow" aria-label={t("lobby.sessions")}>
             <div class="tools">
               <label class="field">
                 <Icon name="search" />
-                <input ref={searchField} type="search" placeholder="Find a session or person" aria-label="Find a session or person" value={search.value} onInput={(event) => (search.value = event.currentTarget.value)} />
+                <input ref={searchField} type="search" placeholder={t("lobby.find-a-session-or-person")} aria-label={t("lobby.find-a-session-or-person")} value={search.value} onInput={(event) => (search.value = event.currentTarget.value)} />
               </label>
               <Segmented
-                label="Which sessions"
+                label={t("lobby.which-sessions")}
                 value={filter}
                 onChoose={(chosen) => (listed.value = chosen)}
                 options={[
-                  { value: "all", text: "All" },
-                  { value: "open", text: "Open" },
-                  { value: "running", text: "Running" },
-                  { value: "ended", text: "Ended" },
+                  { value: "all", text: t("lobby.all") },
+                  { value: "open", text: t("lobby.open") },
+                  { value: "running", text: t("lobby.running") },
+                  { value: "ended", text: t("lobby.ended") },
                 ]}
               />
               <button class="btn wide" onClick={() => void open()} aria-busy={busy.value === "open"} data-test="open">
                 <Icon name="plus" />
-                New lobby
+                {t("lobby.new-lobby")}
               </button>
             </div>
             <div class="tools filters">
               <button class="btn s" aria-pressed={mineOnly.value} onClick={() => (mineOnly.value = !mineOnly.value)} data-test="list-mine">
-                My matches
+                {t("lobby.my-matches")}
               </button>
-              <select class="btn s" aria-label="Mode" value={listedMode.value} onChange={(event) => (listedMode.value = event.currentTarget.value)} data-test="list-mode">
-                <option value="">Every mode</option>
+              <select class="btn s" aria-label={t("lobby.mode")} value={listedMode.value} onChange={(event) => (listedMode.value = event.currentTarget.value)} data-test="list-mode">
+                <option value="">{t("lobby.every-mode")}</option>
                 {MODES.map((mode) => (
                   <option key={mode.id} value={mode.id}>
                     {mode.name}
                   </option>
                 ))}
               </select>
-              <select class="btn s" aria-label="When" value={String(listedDays.value)} onChange={(event) => (listedDays.value = Number(event.currentTarget.value))} data-test="list-days">
-                <option value="0">Any day</option>
-                <option value="1">Today</option>
-                <option value="7">7 days</option>
+              <select class="btn s" aria-label={t("lobby.when")} value={String(listedDays.value)} onChange={(event) => (listedDays.value = Number(event.currentTarget.value))} data-test="list-days">
+                <option value="0">{t("lobby.any-day")}</option>
+                <option value="1">{t("lobby.today")}</option>
+                <option value="7">{t("lobby.7-days")}</option>
               </select>
             </div>
-            <div class="scroll" tabIndex={0} aria-label="List of sessions" role="region" data-test="sessions">
-              {(filter === "all" || filter === "open") && waiting.length > 0 && <Group title="Waiting for players" list={waiting} />}
-              {(filter === "all" || filter === "running") && running.length > 0 && <Group title="Running" list={running} />}
-              {(filter === "ended" || filter === "all") && ended.value.length > 0 && <Group title="Ended" list={ended.value.slice(0, filter === "all" ? 12 : 100)} />}
-              {earlier.length > 0 && <Group title="Recorded earlier" list={earlier} />}
+            <div class="scroll" tabIndex={0} aria-label={t("lobby.list-of-sessions")} role="region" data-test="sessions">
+              {(filter === "all" || filter === "open") && waiting.length > 0 && <Group title={t("lobby.waiting-for-players")} list={waiting} />}
+              {(filter === "all" || filter === "running") && running.length > 0 && <Group title={t("lobby.running")} list={running} />}
+              {(filter === "ended" || filter === "all") && ended.value.length > 0 && <Group title={t("lobby.ended")} list={ended.value.slice(0, filter === "all" ? 12 : 100)} />}
+              {earlier.length > 0 && <Group title={t("lobby.recorded-earlier")} list={earlier} />}
               {filter === "ended" && recordedNext.value !== "" && (
                 <button class="btn more" onClick={() => void showRecorded(recordedNext.value)} data-test="more-recorded">
-                  Show earlier ones
+                  {t("lobby.show-earlier-ones")}
                 </button>
               )}
               {filter === "ended" && sessions.value && !(ended.value.length + earlier.length) && <Nothing />}
@@ -105,10 +105,10 @@ export function Lobby() {
       </main>
       <div class="dock">
         <button class="btn now l" onClick={() => void find()} aria-busy={busy.value === "find"}>
-          Find me a seat
+          {t("lobby.find-me-a-seat")}
         </button>
         <CodeButton />
-        <button class="btn l fit" aria-label="New lobby" onClick={() => void open()}>
+        <button class="btn l fit" aria-label={t("lobby.new-lobby")} onClick={() => void open()}>
           <Icon name="plus" />
         </button>
       </div>
@@ -126,7 +126,7 @@ function CodeButton() {
         field?.focus();
       }}
     >
-      Code
+      {t("lobby.code")}
     </button>
   );
 }

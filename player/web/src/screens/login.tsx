@@ -6,7 +6,9 @@ import { busy, claim, find, join, logOut, me, open, playNow, openRules, practise
 import { ownKey, ownTemplates, removeTemplate } from "../app/templates";
 import { markOfPlayer } from "../stage/palette";
 import { inWords, parseCode, shortName } from "../text/format";
+import { t } from "../text/words";
 import { Mark } from "../ui/marks";
+import { keyNames } from "../ui/keyboard";
 import { Icon, Segmented } from "../ui/parts";
 import { MODES, modeCard } from "./modes";
 
@@ -18,29 +20,29 @@ export function PlayTile() {
   const mine = known && shortName(known.name) === wantedName.value.trim();
   return (
     <div class="stack">
-      <section class="tile grow" aria-label="Play" style={{ flexShrink: 0 }}>
+      <section class="tile grow" aria-label={t("login.play")} style={{ flexShrink: 0 }}>
         <div class="play scroll">
-          <h1 class="hello">Push, pull, knock off. Bodies never overlap.</h1>
+          <h1 class="hello">{t("login.push-pull-knock-off-bodies")}</h1>
           <div class="col">
             <label class="small soft" for="name">
-              Your name here
+              {t("login.your-name-here")}
             </label>
             <div class="field">
-              <input id="name" value={wantedName.value} maxLength={24} placeholder="Guest" autocomplete="nickname" onInput={(event) => (wantedName.value = event.currentTarget.value)} />
+              <input id="name" value={wantedName.value} maxLength={24} placeholder={t("login.guest")} autocomplete="nickname" onInput={(event) => (wantedName.value = event.currentTarget.value)} />
               {known && mine && <Mark mark={markOfPlayer(known.player)} name={known.name} size={24} />}
             </div>
             {known && mine && !known.guest ? (
               <p class="small mute">
-                This name is yours; your secret keeps it.{" "}
+                {t("login.this-name-is-yours-your")}{" "}
                 <button class="link" data-test="logout" disabled={busy.value === "logout"} onClick={() => void logOut()}>
-                  Log out
+                  {t("login.log-out")}
                 </button>
               </p>
             ) : secret === null ? (
               <p class="small mute">
-                No account needed.{" "}
+                {t("login.no-account-needed")}{" "}
                 <button class="link" onClick={() => setSecret("")}>
-                  Keep this name with a secret
+                  {t("login.keep-this-name-with-a")}
                 </button>
               </p>
             ) : (
@@ -52,10 +54,10 @@ export function PlayTile() {
                 }}
               >
                 <div class={refused ? "field bad" : "field"} style={{ flex: 1 }}>
-                  <input type="password" aria-label="Secret, 6 characters or more" aria-invalid={refused !== ""} aria-describedby={refused ? "refused" : undefined} placeholder="Secret, 6 or more" minLength={6} autocomplete="current-password" value={secret} onInput={(event) => { setSecret(event.currentTarget.value); setRefused(""); }} />
+                  <input type="password" aria-label={t("login.secret-6-characters-or-more")} aria-invalid={refused !== ""} aria-describedby={refused ? "refused" : undefined} placeholder={t("login.secret-6-or-more")} minLength={6} autocomplete="current-password" value={secret} onInput={(event) => { setSecret(event.currentTarget.value); setRefused(""); }} />
                 </div>
                 <button class="btn main" disabled={secret.length < 6 || !wantedName.value.trim()}>
-                  It’s mine
+                  {t("login.its-mine")}
                 </button>
               </form>
             )}
@@ -67,24 +69,24 @@ export function PlayTile() {
           </div>
           <div class="sep" />
           <div class="col">
-            <span class="small soft">Mode and seats</span>
-            {MODES.length > 1 && <Segmented tight label="Mode" value={wantedMode.value} options={MODES.map((mode) => ({ value: mode.id, text: mode.name }))} onChoose={(mode) => {
+            <span class="small soft">{t("login.mode-and-seats")}</span>
+            {MODES.length > 1 && <Segmented tight label={t("login.mode")} value={wantedMode.value} options={MODES.map((mode) => ({ value: mode.id, text: mode.name }))} onChoose={(mode) => {
               wantedMode.value = mode;
               const card = modeCard(mode);
               if (!card.sizes.includes(wantedSize.value)) wantedSize.value = card.size;
             }} />}
             <div class="row">
-              <Segmented label="Seats" value={wantedSize.value} options={modeCard(wantedMode.value).sizes.map((size) => ({ value: size, text: String(size) }))} onChoose={(size) => (wantedSize.value = size)} />
+              <Segmented label={t("login.seats")} value={wantedSize.value} options={modeCard(wantedMode.value).sizes.map((size) => ({ value: size, text: String(size) }))} onChoose={(size) => (wantedSize.value = size)} />
               <span class="small mute">{inWords(wantedSize.value).toLowerCase()} {modeCard(wantedMode.value).on}</span>
             </div>
             {modeCard(wantedMode.value).builds && templates.value.length + ownTemplates.value.length > 0 && <Templates />}
             <label class="small soft check">
               <input type="checkbox" checked={wantedPrivate.value} onChange={(event) => (wantedPrivate.value = event.currentTarget.checked)} />
-              New lobbies by code only
+              {t("login.new-lobbies-by-code-only")}
             </label>
           </div>
           <button class="btn now l wide" onClick={() => void find()} aria-busy={busy.value === "find"} data-test="find">
-            Find me a seat
+            {t("login.find-me-a-seat")}
           </button>
           <PlayNow />
           <RulesOf mode={wantedMode.value} />
@@ -97,20 +99,20 @@ export function PlayTile() {
             }}
           >
             <label class="small soft" for="code">
-              Have a code?
+              {t("login.have-a-code")}
             </label>
             <div class="row">
               <div class="field code" style={{ flex: 1 }}>
-                <input id="code" placeholder="K7QM 2XPV" autocomplete="off" spellcheck={false} value={code} onInput={(event) => setCode(event.currentTarget.value)} />
+                <input id="code" placeholder={t("login.k7qm-2xpv")} autocomplete="off" spellcheck={false} value={code} onInput={(event) => setCode(event.currentTarget.value)} />
               </div>
               <button class="btn" disabled={parseCode(code).length !== 8}>
-                Join
+                {t("login.join")}
               </button>
             </div>
           </form>
           <span class="sp" />
           <p class="small mute wide">
-            <span class="kbd">/</span> search &ensp;<span class="kbd">N</span> new lobby &ensp;<span class="kbd">?</span> keys
+            <span class="kbd">{keyNames("search")}</span> {t("login.search")} &ensp;<span class="kbd">{keyNames("open")}</span> {t("login.new-lobby")} &ensp;<span class="kbd">{keyNames("help")}</span> {t("login.keys")}
           </p>
         </div>
       </section>
@@ -143,12 +145,12 @@ function PlayNow() {
   return (
     <div class="col" style={{ gap: "8px" }}>
       <button class="btn main" onClick={() => void playNow(card.alone)} aria-busy={busy.value === "play-now"} data-test="play-now">
-        {card.alone ? "Start alone now" : "Play now against bots"}
+        {card.alone ? t("login.start-alone-now") : t("login.play-now-against-bots")}
       </button>
-      {!card.alone && <Segmented tight label="How bots play" value={wantedSkill.value} options={SKILLS} onChoose={(skill) => (wantedSkill.value = skill)} />}
+      {!card.alone && <Segmented tight label={t("login.how-bots-play")} value={wantedSkill.value} options={SKILLS} onChoose={(skill) => (wantedSkill.value = skill)} />}
       {card.practice && (
         <button class="btn" onClick={() => void practise()} aria-busy={busy.value === "practise"} data-test="practise">
-          Practise against a dummy
+          {t("login.practise-against-a-dummy")}
         </button>
       )}
     </div>
@@ -159,22 +161,22 @@ function PlayNow() {
 function Templates() {
   const wanted = wantedTemplate.value;
   const own = ownTemplates.value.find((one) => ownKey(one.name) === wanted);
-  const about = templates.value.find((one) => one.id === wanted)?.about ?? (own && "A scene that you keep in this browser.");
+  const about = templates.value.find((one) => one.id === wanted)?.about ?? (own && t("login.a-scene-that-you-keep"));
   return (
     <div class="col" style={{ gap: "4px" }}>
       <div class="row">
-        <select class="btn s" style={{ flex: 1, minWidth: 0 }} aria-label="Begin with" value={wanted} onChange={(event) => (wantedTemplate.value = event.currentTarget.value)} data-test="template">
-          <option value="">Begin with a few bodies</option>
+        <select class="btn s" style={{ flex: 1, minWidth: 0 }} aria-label={t("login.begin-with")} value={wanted} onChange={(event) => (wantedTemplate.value = event.currentTarget.value)} data-test="template">
+          <option value="">{t("login.begin-with-a-few-bodies")}</option>
           {templates.value.map((one) => (
             <option key={one.id} value={one.id}>
-              Begin with: {one.name}
+              {t("login.begin-with-2", { name: one.name })}
             </option>
           ))}
           {ownTemplates.value.length > 0 && (
-            <optgroup label="Yours">
+            <optgroup label={t("login.yours")}>
               {ownTemplates.value.map((one) => (
                 <option key={one.name} value={ownKey(one.name)}>
-                  Begin with: {one.name}
+                  {t("login.begin-with-2", { name: one.name })}
                 </option>
               ))}
             </optgroup>
@@ -182,13 +184,13 @@ function Templates() {
         </select>
         {about !== undefined && (
           <button class="btn s" onClick={() => void open()} aria-busy={busy.value === "open"} data-test="new-from">
-            New from this
+            {t("login.new-from-this")}
           </button>
         )}
         {own && (
           <button
             class="btn ghost s sq"
-            aria-label={`Remove the template ${own.name}`}
+            aria-label={t("login.remove-the-template", { name: own.name })}
             onClick={() => {
               wantedTemplate.value = "";
               removeTemplate(own.name);

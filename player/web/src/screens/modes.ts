@@ -1,6 +1,7 @@
 // The modes: names, sizes, and the rules in a few lines.
 
 import { shortName } from "../text/format";
+import { t } from "../text/words";
 
 interface ModeCard {
   readonly name: string;
@@ -28,93 +29,139 @@ interface ModeCard {
 
 const CARDS: Readonly<Record<string, ModeCard>> = {
   duel: {
-    name: "Duel",
-    how: "Rules of the duel",
-    short: "Duel",
+    get name() {
+      return t("modes.duel");
+    },
+    get how() {
+      return t("modes.rules-of-the-duel");
+    },
+    get short() {
+      return t("modes.duel");
+    },
     sizes: [2, 3, 4, 6],
     size: 2,
-    on: "on the mat",
+    get on() {
+      return t("modes.on-the-mat");
+    },
     bodies: true,
     builds: false,
     alone: false,
     practice: true,
-    rules: [
-      "Pull back from your body and let go: it flies the other way.",
-      "A blow does damage by its impulse, in N·s. The side with the eyes is soft.",
-      "Or spin it, hop to another place, or brace to take less damage.",
-      "A body that leaves the mat or has no health is out. The last one wins.",
-      "From round 5 on two sides of the mat fall before each round. They crack a round before.",
-    ],
-    facts: [
-      ["Mat", "octagon, 3.6 m"],
-      ["Friction", "μ 0.4"],
-      ["Step", "1/60 s"],
-    ],
+    get rules() {
+      return [
+        t("modes.pull-back-from-your-body"),
+        t("modes.a-blow-does-damage-by"),
+        t("modes.or-spin-it-hop-to"),
+        t("modes.a-body-that-leaves-the"),
+        t("modes.from-round-5-on-two"),
+      ] as const;
+    },
+    get facts() {
+      return [
+        [t("modes.mat"), "octagon, 3.6 m"],
+        [t("modes.friction"), "μ 0.4"],
+        [t("modes.step"), "1/60 s"],
+      ] as const;
+    },
   },
   curling: {
-    name: "Curling",
-    how: "Rules of curling",
-    short: "Curling",
+    get name() {
+      return t("modes.curling");
+    },
+    get how() {
+      return t("modes.rules-of-curling");
+    },
+    get short() {
+      return t("modes.curling");
+    },
     sizes: [2, 3, 4],
     size: 2,
-    on: "on the sheet",
+    get on() {
+      return t("modes.on-the-sheet");
+    },
     bodies: false,
     builds: false,
     alone: false,
     practice: true,
-    rules: [
-      "Pull back from your stone and let go: it slides down the sheet.",
-      "A stone that rests short of the first metre, or goes over the edge, is lost.",
-      "The first three throws of an end must not push another player’s stone off.",
-      "Nearest to the button scores: one point for each stone nearer than the others’ best.",
-    ],
-    facts: [
-      ["Sheet", "8 × 2 m"],
-      ["Friction", "μ 0.1"],
-      ["Full speed", "4.2 m/s"],
-      ["Stone", "18.8 kg"],
-    ],
+    get rules() {
+      return [
+        t("modes.pull-back-from-your-stone"),
+        t("modes.a-stone-that-rests-short"),
+        t("modes.the-first-three-throws-of"),
+        t("modes.nearest-to-the-button-scores"),
+      ] as const;
+    },
+    get facts() {
+      return [
+        [t("modes.sheet"), "8 × 2 m"],
+        [t("modes.friction"), "μ 0.1"],
+        [t("modes.full-speed"), "4.2 m/s"],
+        [t("modes.stone"), "18.8 kg"],
+      ] as const;
+    },
   },
   sandbox: {
-    name: "Sandbox",
-    how: "Rules of the sandbox",
-    short: "Sandbox",
+    get name() {
+      return t("modes.sandbox");
+    },
+    get how() {
+      return t("modes.rules-of-the-sandbox");
+    },
+    get short() {
+      return t("modes.sandbox");
+    },
     sizes: [1, 2, 4, 8],
     size: 2,
-    on: "in the box",
+    get on() {
+      return t("modes.in-the-box");
+    },
     bodies: false,
     builds: true,
     alone: true,
     practice: false,
-    rules: [
-      "Take any body by the point you touch, and pull.",
-      "One player at a time holds a point; several may hold one body.",
-      "Put bodies on the mat, stack them, take them away.",
-      "The host pauses, resets and sets gravity. Nobody wins.",
-    ],
-    facts: [
-      ["Step", "1/30 s"],
-      ["Held points, at most", "8"],
-      ["Bodies, at most", "128"],
-    ],
+    get rules() {
+      return [
+        t("modes.take-any-body-by-the"),
+        t("modes.one-player-at-a-time"),
+        t("modes.put-bodies-on-the-mat"),
+        t("modes.the-host-pauses-resets-and"),
+      ] as const;
+    },
+    get facts() {
+      return [
+        [t("modes.step"), "1/30 s"],
+        [t("modes.held-points-at-most"), "8"],
+        [t("modes.bodies-at-most"), "128"],
+      ] as const;
+    },
   },
   "spring-damper": {
     name: "Spring-damper",
-    how: "What the spring shows",
-    short: "Spring",
+    get how() {
+      return t("modes.what-the-spring-shows");
+    },
+    get short() {
+      return t("modes.spring");
+    },
     sizes: [1, 3, 6],
     size: 1,
-    on: "at the rig",
+    get on() {
+      return t("modes.at-the-rig");
+    },
     bodies: false,
     builds: false,
     alone: true,
     practice: false,
-    rules: [
-      "A mass on a spring with a damper: start it where you like.",
-      "One solver steps the velocity, the other the position, over two streams.",
-      "Both are plotted on top of the closed form of the scheme.",
-    ],
-    facts: [["Step", "0.1 s"]],
+    get rules() {
+      return [
+        t("modes.a-mass-on-a-spring"),
+        t("modes.one-solver-steps-the-velocity"),
+        t("modes.both-are-plotted-on-top"),
+      ] as const;
+    },
+    get facts() {
+      return [[t("modes.step"), "0.1 s"]] as const;
+    },
   },
 };
 

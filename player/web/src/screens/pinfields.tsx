@@ -5,7 +5,7 @@ import { MOST_KEYS, courseOf, holdVertices, inOrder, withCourse, withMotion, wit
 import type { Course } from "../session/pins";
 import type { ShapeMesh } from "../session/shapestore";
 import type { Workbench } from "../session/workbench";
-import { plural } from "../text/format";
+import { t } from "../text/words";
 import { NumberField, VectorField } from "../ui/fields";
 import { Icon } from "../ui/parts";
 import type { Body, Keyframe, Motion } from "../wire/scene";
@@ -16,9 +16,9 @@ export function PickButton({ bench, what, off }: { bench: Workbench; what: "pins
   return (
     <>
       <button class="btn s" aria-pressed={on} disabled={off} onClick={() => (bench.picking.value = on ? null : what)} data-test={`pick-${what}`}>
-        {on ? "Done" : "Choose vertices in the view"}
+        {on ? t("pinfields.done") : t("pinfields.choose-vertices-in-the-view")}
       </button>
-      {on && <p class="small mute">{what === "pins" ? "Click a vertex of the body to hold it, and again to let it go." : "Click a vertex of the body to make it a handle, and again to remove it."}</p>}
+      {on && <p class="small mute">{what === "pins" ? t("pinfields.click-a-vertex-of-the") : t("pinfields.click-a-vertex-of-the-2")}</p>}
     </>
   );
 }
@@ -33,14 +33,14 @@ export function PinFields({ bench, body, off }: { bench: Workbench; body: Body; 
   const set = (pins: Body["pins"]) => void bench.change((old) => ({ ...old, pins }));
   return (
     <details class="sect">
-      <summary>Pins{whole ? ": the whole body" : count ? `: ${plural(count, "vertex", "vertices")}` : ""}</summary>
+      <summary>{t("pinfields.pins")}{whole ? t("pinfields.the-whole-body") : count ? `: ${t("pinfields.vertex", { n: count })}` : ""}</summary>
       <label class="check small">
         <input type="checkbox" checked={whole} disabled={off} onChange={(event) => set(event.currentTarget.checked ? [{ vertices: [] }] : [])} data-test="pin-whole" />
-        Hold the whole body in place
+        {t("pinfields.hold-the-whole-body-in")}
       </label>
       {!whole && mesh && (
-        <div class="row wrap" role="group" aria-label="Hold a side">
-          <span class="small soft">Hold a side</span>
+        <div class="row wrap" role="group" aria-label={t("pinfields.hold-a-side")}>
+          <span class="small soft">{t("pinfields.hold-a-side")}</span>
           {SIDES.map((side) => (
             <button key={side} class="btn s" disabled={off} onClick={() => set(holdVertices(body.pins, numbersOf(mesh, sideOf(mesh.vertices, side))))}>
               {side}
@@ -52,14 +52,20 @@ export function PinFields({ bench, body, off }: { bench: Workbench; body: Body; 
       {!whole && body.pins.map((_, number) => <MotionFields key={number} pins={body.pins} number={number} off={off} onBegin={() => void bench.hold()} set={set} />)}
       {(whole || count > 0) && (
         <button class="link" disabled={off} onClick={() => set([])}>
-          Remove the pins
+          {t("pinfields.remove-the-pins")}
         </button>
       )}
     </details>
   );
 }
 
-const COURSES: Readonly<Record<Course, string>> = { held: "held in place", straight: "moves straight", keys: "follows keyframes" };
+const COURSES: Readonly<Record<Course, string>> = { get held() {
+   return t("pinfields.held-in-place");
+ }, get straight() {
+   return t("pinfields.moves-straight");
+ }, get keys() {
+   return t("pinfields.follows-keyframes");
+ } };
 
 interface MotionProps {
   pins: Body["pins"];
@@ -77,9 +83,9 @@ function MotionFields({ pins, number, off, onBegin, set }: MotionProps) {
   const change = (by: Partial<Motion>) => set(withMotion(pins, number, { ...motion, ...by }));
   const test = `pin-${number}`;
   return (
-    <div class="pinmove" role="group" aria-label={`Pin of ${plural(pin.vertices.length, "vertex", "vertices")}`}>
+    <div class="pinmove" role="group" aria-label={t("pinfields.pin-of", { verticesCount: t("pinfields.vertex", { n: pin.vertices.length }) })}>
       <label class="pick">
-        <span class="lb">{plural(pin.vertices.length, "vertex", "vertices")}</span>
+        <span class="lb">{t("pinfields.vertex", { n: pin.vertices.length })}</span>
         <select class="btn s" value={courseOf(pin)} disabled={off} onChange={(event) => set(withCourse(pins, number, event.currentTarget.value as Course))} data-test={`${test}-course`}>
           {Object.entries(COURSES).map(([course, words]) => (
             <option key={course} value={course}>
@@ -90,15 +96,15 @@ function MotionFields({ pins, number, off, onBegin, set }: MotionProps) {
       </label>
       {motion && courseOf(pin) === "straight" && (
         <>
-          <VectorField label="Velocity" unit="m/s" step={0.1} value={motion.velocity ?? [0, 0, 0]} {...common} onCommit={(velocity) => change({ velocity })} test={`${test}-velocity`} />
+          <VectorField label={t("pinfields.velocity")} unit="m/s" step={0.1} value={motion.velocity ?? [0, 0, 0]} {...common} onCommit={(velocity) => change({ velocity })} test={`${test}-velocity`} />
           <div class="two">
-            <NumberField label="Spin" unit="rad/s" step={0.1} value={motion.spin ?? 0} {...common} onCommit={(spin) => change({ spin })} test={`${test}-spin`} />
-            <NumberField label="Until" unit="s" low={1e-3} step={0.1} value={motion.until ?? 0} {...common} onCommit={(until) => change({ until })} test={`${test}-until`} />
+            <NumberField label={t("pinfields.spin")} unit="rad/s" step={0.1} value={motion.spin ?? 0} {...common} onCommit={(spin) => change({ spin })} test={`${test}-spin`} />
+            <NumberField label={t("pinfields.until")} unit="s" low={1e-3} step={0.1} value={motion.until ?? 0} {...common} onCommit={(until) => change({ until })} test={`${test}-until`} />
           </div>
         </>
       )}
       {motion && courseOf(pin) === "keys" && <KeyFields motion={motion} off={off} onBegin={onBegin} change={change} test={test} />}
-      {motion && <VectorField label="Axis of the turn" step={1} value={motion.axis ?? [0, 1, 0]} {...common} onCommit={(axis) => Math.hypot(...axis) > 0 && change({ axis })} test={`${test}-axis`} />}
+      {motion && <VectorField label={t("pinfields.axis-of-the-turn")} step={1} value={motion.axis ?? [0, 1, 0]} {...common} onCommit={(axis) => Math.hypot(...axis) > 0 && change({ axis })} test={`${test}-axis`} />}
     </div>
   );
 }
@@ -111,14 +117,14 @@ function KeyFields({ motion, off, onBegin, change, test }: { motion: Motion; off
   return (
     <>
       {keys.map((key, i) => (
-        <div key={key.time} class="keyframe" role="group" aria-label={`Keyframe ${i + 1}`}>
+        <div key={key.time} class="keyframe" role="group" aria-label={t("pinfields.keyframe", { i: i + 1 })}>
           <div class="two">
-            <NumberField label="Time" unit="s" low={1e-3} step={0.1} value={key.time} {...common} onCommit={(time) => !taken(i).has(time) && edit(i, { time })} test={`${test}-key-${i}-time`} />
-            <NumberField label="Angle" unit="rad" step={0.1} value={key.angle ?? 0} {...common} onCommit={(angle) => edit(i, { angle })} test={`${test}-key-${i}-angle`} />
+            <NumberField label={t("pinfields.time")} unit="s" low={1e-3} step={0.1} value={key.time} {...common} onCommit={(time) => !taken(i).has(time) && edit(i, { time })} test={`${test}-key-${i}-time`} />
+            <NumberField label={t("pinfields.angle")} unit="rad" step={0.1} value={key.angle ?? 0} {...common} onCommit={(angle) => edit(i, { angle })} test={`${test}-key-${i}-angle`} />
           </div>
-          <VectorField label="Offset" unit="m" value={key.offset ?? [0, 0, 0]} {...common} onCommit={(offset) => edit(i, { offset })} test={`${test}-key-${i}-offset`} />
+          <VectorField label={t("pinfields.offset")} unit="m" value={key.offset ?? [0, 0, 0]} {...common} onCommit={(offset) => edit(i, { offset })} test={`${test}-key-${i}-offset`} />
           {keys.length > 1 && (
-            <button class="btn ghost s sq" aria-label={`Remove keyframe ${i + 1}`} disabled={off} onClick={() => change({ keys: keys.filter((_, k) => k !== i) })}>
+            <button class="btn ghost s sq" aria-label={t("pinfields.remove-keyframe", { i: i + 1 })} disabled={off} onClick={() => change({ keys: keys.filter((_, k) => k !== i) })}>
               <Icon name="cross" />
             </button>
           )}
@@ -126,11 +132,11 @@ function KeyFields({ motion, off, onBegin, change, test }: { motion: Motion; off
       ))}
       <div class="row wrap">
         <button class="btn s" disabled={off || keys.length >= MOST_KEYS} onClick={() => change({ keys: withNextKey(keys) })} data-test={`${test}-add-key`}>
-          Add a keyframe
+          {t("pinfields.add-a-keyframe")}
         </button>
         <label class="check small">
           <input type="checkbox" checked={motion.repeat ?? false} disabled={off} onChange={(event) => change(withRepeat(motion, event.currentTarget.checked))} data-test={`${test}-repeat`} />
-          Again and again
+          {t("pinfields.again-and-again")}
         </label>
       </div>
     </>

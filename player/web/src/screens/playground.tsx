@@ -8,6 +8,7 @@ import type { SessionClient } from "../session/client";
 import type { ActionKind } from "../generated/eventdata";
 import { markOfSeat } from "../stage/palette";
 import { shortName } from "../text/format";
+import { t } from "../text/words";
 import { Mark } from "../ui/marks";
 import { StageView } from "../ui/stageview";
 import { at } from "../wire/place";
@@ -19,7 +20,7 @@ const STEADY = ["frame", "ping", "pong"];
 export function Playground() {
   const { mode, size, params } = chosen.value;
   useEffect(() => {
-    document.title = "Tussle, playground";
+    document.title = t("playground.tussle-playground");
     return stop;
   }, []);
   const list = seats.value;
@@ -27,13 +28,13 @@ export function Playground() {
   return (
     <>
       <header class="bar">
-        <a class="word" href={at("/")} aria-label="Tussle, to the lobbies">
-          {[..."Tussle"].map((letter) => (
+        <a class="word" href={at("/")} aria-label={t("playground.tussle-to-the-lobbies")}>
+          {[...t("playground.tussle")].map((letter) => (
             <i>{letter}</i>
           ))}
         </a>
         <div class="crumb">
-          <b>Playground</b>
+          <b>{t("playground.playground")}</b>
           <span class="data">{list[0]?.token ?? ""}</span>
         </div>
       </header>
@@ -46,11 +47,11 @@ export function Playground() {
             void begin();
           }}
         >
-          <h1 class="vh">Playground</h1>
+          <h1 class="vh">{t("playground.playground")}</h1>
           <label class="row small">
-            Mode
+            {t("playground.mode")}
             <span class="field">
-              <input list="modes" value={mode} aria-label="Mode" onInput={(event) => (chosen.value = { ...chosen.value, mode: event.currentTarget.value })} data-test="ground-mode" />
+              <input list="modes" value={mode} aria-label={t("playground.mode")} onInput={(event) => (chosen.value = { ...chosen.value, mode: event.currentTarget.value })} data-test="ground-mode" />
             </span>
             <datalist id="modes">
               {MODES.map((one) => (
@@ -59,19 +60,19 @@ export function Playground() {
             </datalist>
           </label>
           <label class="row small">
-            Seats
+            {t("playground.seats")}
             <span class="field">
-              <input type="number" min={1} max={8} value={size} aria-label="Seats" onInput={(event) => (chosen.value = { ...chosen.value, size: Number(event.currentTarget.value) })} data-test="ground-size" />
+              <input type="number" min={1} max={8} value={size} aria-label={t("playground.seats")} onInput={(event) => (chosen.value = { ...chosen.value, size: Number(event.currentTarget.value) })} data-test="ground-size" />
             </span>
           </label>
           <label class="row small sp">
-            Params
+            {t("playground.params")}
             <span class="field sp">
-              <input class="data" value={params} aria-label="Params, as JSON" onInput={(event) => (chosen.value = { ...chosen.value, params: event.currentTarget.value })} data-test="ground-params" />
+              <input class="data" value={params} aria-label={t("playground.params-as-json")} onInput={(event) => (chosen.value = { ...chosen.value, params: event.currentTarget.value })} data-test="ground-params" />
             </span>
           </label>
           <button class="btn main" aria-busy={starting.value} data-test="ground-begin">
-            {list.length ? "Begin again" : "Begin"}
+            {list.length ? t("playground.begin-again") : t("playground.begin")}
           </button>
           {problem.value && (
             <p class="small harm" role="alert" data-test="ground-problem">
@@ -84,8 +85,8 @@ export function Playground() {
           return client ? (
             <Player key={`${column}/${client.token}/${shown[column as 0 | 1]}`} client={client} all={list} column={column} onSeat={(seat) => setShown(column ? [shown[0], seat] : [seat, shown[1]])} />
           ) : (
-            <section class="tile blank" key={column} aria-label={`Player ${column + 1}`}>
-              <p>{column ? "A second player, if the session has one." : "Begin a session: a guest of its own takes every seat."}</p>
+            <section class="tile blank" key={column} aria-label={t("playground.player", { column: column + 1 })}>
+              <p>{column ? t("playground.a-second-player-if-the") : t("playground.begin-a-session-a-guest")}</p>
             </section>
           );
         })}
@@ -101,21 +102,21 @@ function Player({ client, all, column, onSeat }: { client: SessionClient; all: r
   const me = state.seats.find((one) => one.seat === seat);
   const mine = state.turnSeat === seat && state.phase === "acting";
   return (
-    <section class="tile ground-player" aria-label={`Player ${column + 1}`} data-test={`ground-${column}`}>
+    <section class="tile ground-player" aria-label={t("playground.player", { column: column + 1 })} data-test={`ground-${column}`}>
       <header>
         {me && <Mark mark={markOfSeat(me.seat)} name={me.name} size={22} />}
         <h2>{me ? shortName(me.name) : "…"}</h2>
         <span class="sp" />
-        <span class={mine ? "tag run" : "tag end"} data-test="ground-turn">{state.phase === "over" ? "Over" : mine ? "Its turn" : (state.status === "running" ? "Waits" : state.status)}</span>
-        <select class="btn s" aria-label="Seat" value={String(all.indexOf(client))} onChange={(event) => onSeat(Number(event.currentTarget.value))}>
+        <span class={mine ? "tag run" : "tag end"} data-test="ground-turn">{state.phase === "over" ? t("playground.over") : mine ? t("playground.its-turn") : (state.status === "running" ? t("playground.waits") : state.status)}</span>
+        <select class="btn s" aria-label={t("playground.seat")} value={String(all.indexOf(client))} onChange={(event) => onSeat(Number(event.currentTarget.value))}>
           {all.map((_, index) => (
             <option key={index} value={index}>
-              Seat {index + 1}
+              {t("playground.seat")}{" "}{index + 1}
             </option>
           ))}
         </select>
       </header>
-      <StageView client={client} label={`The world of seat ${column + 1}`} still />
+      <StageView client={client} label={t("playground.the-world-of-seat", { column: column + 1 })} still />
       <Acts client={client} kinds={state.brief?.kinds ?? []} on={mine} />
       <Raw client={client} />
     </section>
@@ -128,7 +129,7 @@ function Acts({ client, kinds, on }: { client: SessionClient; kinds: readonly Ac
   const [values, setValues] = useState<Readonly<Record<string, number>>>({});
   const [said, setSaid] = useState("");
   const current = kinds.find((one) => one.kind === kind) ?? kinds[0];
-  if (!current) return <p class="small mute in">This mode has offered no action yet.</p>;
+  if (!current) return <p class="small mute in">{t("playground.this-mode-has-offered-no")}</p>;
   const fields = Object.entries(current.fields ?? {});
   const value = (name: string, low: number, high: number): number => values[`${current.kind}.${name}`] ?? Math.max(low, Math.min(high, name === "power" ? 0.6 * high : 0));
   return (
@@ -137,10 +138,10 @@ function Acts({ client, kinds, on }: { client: SessionClient; kinds: readonly Ac
       onSubmit={(event) => {
         event.preventDefault();
         const d = Object.fromEntries(fields.map(([name, { low, high }]) => [name, value(name, low ?? -1, high ?? 1)]));
-        void client.command("act", { kind: current.kind, d }).then((answer) => setSaid(answer.ok ? `Tick ${answer.tick ?? "–"}.` : `${answer.error.code}: ${answer.error.message}`));
+        void client.command("act", { kind: current.kind, d }).then((answer) => setSaid(answer.ok ? t("playground.tick", { tick: answer.tick ?? "–" }) : `${answer.error.code}: ${answer.error.message}`));
       }}
     >
-      <select class="btn s" aria-label="Kind" value={current.kind} onChange={(event) => setKind(event.currentTarget.value)}>
+      <select class="btn s" aria-label={t("playground.kind")} value={current.kind} onChange={(event) => setKind(event.currentTarget.value)}>
         {kinds.map((one) => (
           <option key={one.kind} value={one.kind}>
             {one.kind}
@@ -156,7 +157,7 @@ function Acts({ client, kinds, on }: { client: SessionClient; kinds: readonly Ac
         </label>
       ))}
       <button class="btn s main" disabled={!on} data-test="ground-act">
-        Act
+        {t("playground.act")}
       </button>
       <span class="small mute" role="status">
         {said}
@@ -178,13 +179,13 @@ function Raw({ client }: { client: SessionClient }) {
       }}
     >
       <span class="field">
-        <input aria-label="Type of the message" value={type} onInput={(event) => setType(event.currentTarget.value)} data-test="ground-type" />
+        <input aria-label={t("playground.type-of-the-message")} value={type} onInput={(event) => setType(event.currentTarget.value)} data-test="ground-type" />
       </span>
       <span class="field sp">
-        <input class="data" aria-label="Data, as JSON" value={data} onInput={(event) => setData(event.currentTarget.value)} data-test="ground-data" />
+        <input class="data" aria-label={t("playground.data-as-json")} value={data} onInput={(event) => setData(event.currentTarget.value)} data-test="ground-data" />
       </span>
       <button class="btn s" data-test="ground-send">
-        Send
+        {t("playground.send")}
       </button>
       <span class="small mute" role="status" data-test="ground-said">
         {said}
@@ -199,22 +200,22 @@ function Traffics() {
   const all = traffic.value;
   const rows = useMemo(() => all.filter((one) => (steady || !STEADY.includes(one.type)) && (only < 0 || one.seat === only)).slice(-200).reverse(), [all, steady, only]);
   return (
-    <section class="tile ground-log" aria-label="Messages">
+    <section class="tile ground-log" aria-label={t("playground.messages")}>
       <header>
-        <h2>Messages</h2>
+        <h2>{t("playground.messages")}</h2>
         <span class="sp" />
-        <select class="btn s" aria-label="Of which seat" value={String(only)} onChange={(event) => setOnly(Number(event.currentTarget.value))}>
-          <option value="-1">Every seat</option>
+        <select class="btn s" aria-label={t("playground.of-which-seat")} value={String(only)} onChange={(event) => setOnly(Number(event.currentTarget.value))}>
+          <option value="-1">{t("playground.every-seat")}</option>
           {seats.value.map((_, index) => (
             <option key={index} value={index}>
-              Seat {index + 1}
+              {t("playground.seat")}{" "}{index + 1}
             </option>
           ))}
         </select>
       </header>
       <label class="check small ground-steady">
         <input type="checkbox" checked={steady} onChange={(event) => setSteady(event.currentTarget.checked)} />
-        Frames and pings
+        {t("playground.frames-and-pings")}
       </label>
       <ol class="scroll grow" tabIndex={0} data-test="ground-log">
         {rows.map((one) => (

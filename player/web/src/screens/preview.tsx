@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { api, hidden, me, now, watch } from "../app/store";
 import { SessionClient } from "../session/client";
 import { shortName } from "../text/format";
+import { t } from "../text/words";
 import { Icon, useMatch } from "../ui/parts";
 import { exposePreview } from "../ui/probe";
 import { StageView } from "../ui/stageview";
@@ -80,15 +81,15 @@ function useSomebody(within: number): boolean {
 /** The place of the picture while there is none, so that the list below it stays where it is. */
 function Nobody({ awaited }: { awaited: boolean }) {
   return (
-    <section class="tile" aria-label="Live" style={{ flex: "none" }} data-test="no-preview">
+    <section class="tile" aria-label={t("preview.live")} style={{ flex: "none" }} data-test="no-preview">
       <div class="feat">
         <svg viewBox="-2 -1 4 2" width="100%" height="100%" fill="none" stroke="var(--line-strong)" stroke-width="0.012" stroke-dasharray="0.05 0.05" aria-hidden="true">
           <polygon points="0.83,0.34 0.34,0.83 -0.34,0.83 -0.83,0.34 -0.83,-0.34 -0.34,-0.83 0.34,-0.83 0.83,-0.34" />
         </svg>
       </div>
       <div class="row lab">
-        <span class="tag end">{awaited ? "A duel comes up" : "No duel now"}</span>
-        <span class="small mute">Duels that run are shown here.</span>
+        <span class="tag end">{awaited ? t("preview.a-duel-comes-up") : t("preview.no-duel-now")}</span>
+        <span class="small mute">{t("preview.duels-that-run-are-shown")}</span>
       </div>
     </section>
   );
@@ -118,20 +119,20 @@ export function Preview({ running }: { running: readonly SessionView[] }) {
   const names = state.seats.map((seat) => shortName(seat.name));
   const leader = state.result ? state.seats.find((seat) => seat.seat === state.result?.winner) : null;
   return (
-    <section class="tile" aria-label="Live" style={{ flex: "none" }}>
+    <section class="tile" aria-label={t("preview.live")} style={{ flex: "none" }}>
       <div class="feat">
-        <StageView client={shown} still onStage={exposePreview} label={`The mat of ${sessionTitle(state)}`} />
+        <StageView client={shown} still onStage={exposePreview} label={t("preview.the-mat-of", { state: sessionTitle(state) })} />
       </div>
       <div class="row lab">
-        <span class={state.phase === "over" ? "tag end" : "tag run"}>{state.phase === "over" ? "Just ended" : "Live"}</span>
+        <span class={state.phase === "over" ? "tag end" : "tag run"}>{state.phase === "over" ? t("preview.just-ended") : t("preview.live")}</span>
         <b>{sessionTitle(state)}</b>
         <span class="small mute">
-          {leader ? `${shortName(leader.name)} is the last one standing` : `${names.join(names.length > 2 ? ", " : " and ")}${state.round ? `, round ${state.round}` : ""}`}
+          {leader ? t("preview.is-the-last-one-standing", { name: shortName(leader.name) }) : `${names.join(names.length > 2 ? ", " : " and ")}${state.round ? t("preview.round", { round: state.round }) : ""}`}
         </span>
         <span class="sp" />
         <button class="btn s" onClick={() => void watch(shown.token)}>
           <Icon name="eye" />
-          Watch
+          {t("preview.watch")}
         </button>
       </div>
     </section>

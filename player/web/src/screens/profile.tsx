@@ -6,7 +6,8 @@ import { api, bodies, me, replay, theme } from "../app/store";
 import { favouriteBody, ratingCurve } from "../session/career";
 import { title } from "../session/wording";
 import { PLAYER_COLOURS, markOfPlayer } from "../stage/palette";
-import { dayAndTime, group, ordinal, plural, shortName } from "../text/format";
+import { dayAndTime, group, ordinal, shortName } from "../text/format";
+import { t } from "../text/words";
 import { Bar } from "../ui/bar";
 import { Mark } from "../ui/marks";
 import { Icon, Segmented } from "../ui/parts";
@@ -38,7 +39,7 @@ export function Profile({ player }: { player: string }) {
       stopped = true;
     };
   }, [player]);
-  const name = found !== null && typeof found === "object" ? shortName(found.name) : "Player";
+  const name = found !== null && typeof found === "object" ? shortName(found.name) : t("profile.player");
   useEffect(() => {
     document.title = `${name} · Tussle`;
   }, [name]);
@@ -46,7 +47,7 @@ export function Profile({ player }: { player: string }) {
     <>
       <Bar crumb={<div class="crumb"><b>{name}</b></div>}>
         <button class="btn ghost s" onClick={() => go({ screen: "lobby" })} data-test="to-lobbies">
-          Back to lobbies
+          {t("profile.back-to-lobbies")}
         </button>
       </Bar>
       {found !== null && typeof found === "object" ? (
@@ -62,8 +63,8 @@ export function Profile({ player }: { player: string }) {
         <main class="desk" id="main" tabIndex={-1}>
           <div class="tile blank" data-test="no-profile">
             <Icon name={found === "missing" ? "search" : "warn"} />
-            <h1>{found === null ? "Looking for the player" : found === "missing" ? "No such player" : "The server does not answer"}</h1>
-            <p>{found === "missing" ? "A guest is forgotten some time after its last visit." : found === null ? "Waiting for the server." : "Go back and try again."}</p>
+            <h1>{found === null ? t("profile.looking-for-the-player") : found === "missing" ? t("profile.no-such-player") : t("profile.the-server-does-not-answer")}</h1>
+            <p>{found === "missing" ? t("profile.a-guest-is-forgotten-some") : found === null ? t("profile.waiting-for-the-server") : t("profile.go-back-and-try-again")}</p>
           </div>
         </main>
       )}
@@ -76,24 +77,24 @@ function Who({ profile }: { profile: PlayerProfile }) {
   const favourite = favouriteBody(profile.matches, (mode) => modeCard(mode).bodies);
   const image = portraits(favourite ? [favourite] : [], PLAYER_COLOURS[mark]!, theme.value).value.get(favourite ?? "");
   return (
-    <section class="tile who" aria-label="Player">
+    <section class="tile who" aria-label={t("profile.player")}>
       <div class="row whose">
         <Mark mark={mark} name={profile.name} size={44} />
         <h1>
           {shortName(profile.name)}
           {profile.kind === "bot" && <BotMark />}
-          {profile.player === me.value?.player && <span class="mute small"> you</span>}
+          {profile.player === me.value?.player && <span class="mute small">{" "}{t("profile.you")}</span>}
         </h1>
       </div>
       <dl class="kv">
-        <dt>Matches</dt>
+        <dt>{t("profile.matches")}</dt>
         <dd>{group(profile.played)}</dd>
-        <dt>Won</dt>
+        <dt>{t("profile.won")}</dt>
         <dd>{profile.played ? `${group(profile.won)}, ${Math.round((100 * profile.won) / profile.played)} %` : "–"}</dd>
-        <dt>Experience</dt>
+        <dt>{t("profile.experience")}</dt>
         <dd>{group(profile.xp)}</dd>
         {profile.standings.map((one) => [
-          <dt key={one.mode}>{`Rating, ${modeName(one.mode).toLowerCase()}`}</dt>,
+          <dt key={one.mode}>{t("profile.rating", { mode: modeName(one.mode).toLowerCase() })}</dt>,
           <dd key={`${one.mode}v`}>
             {group(Math.round(one.value))}
             {one.provisional ? "?" : ""}
@@ -101,12 +102,12 @@ function Who({ profile }: { profile: PlayerProfile }) {
           </dd>,
         ])}
       </dl>
-      {profile.standings.some((one) => one.provisional) && <p class="small mute">? few sessions so far</p>}
+      {profile.standings.some((one) => one.provisional) && <p class="small mute">{t("profile.few-sessions-so-far")}</p>}
       {favourite && (
         <figure class="fav" data-test="favourite">
           {image ? <img src={image} alt="" width={196} height={118} /> : <span class="noimg" />}
           <figcaption class="small soft">
-            Favourite body: <b>{bodies.value.find((one) => one.id === favourite)?.name ?? title(favourite)}</b>
+            {t("profile.favourite-body")}{" "}<b>{bodies.value.find((one) => one.id === favourite)?.name ?? title(favourite)}</b>
           </figcaption>
         </figure>
       )}
@@ -124,20 +125,20 @@ function Curve({ profile }: { profile: PlayerProfile }) {
   const place = (value: number, i: number): string => `${((WIDTH * i) / last).toFixed(1)} ${(HEIGHT * (0.5 - (value - middle) / (2 * half))).toFixed(1)}`;
   const now = points[points.length - 1] ?? 0;
   return (
-    <section class="tile rating" aria-label="Rating over time">
+    <section class="tile rating" aria-label={t("profile.rating-over-time")}>
       <header>
-        <h2>Rating</h2>
+        <h2>{t("profile.rating-2")}</h2>
         <span class="sp" />
-        {modes.length > 1 && <Segmented label="Mode of the curve" value={chosen} options={modes.map((mode) => ({ value: mode, text: modeName(mode) }))} onChoose={setChosen} />}
+        {modes.length > 1 && <Segmented label={t("profile.mode-of-the-curve")} value={chosen} options={modes.map((mode) => ({ value: mode, text: modeName(mode) }))} onChoose={setChosen} />}
       </header>
       {points.length ? (
         <div class="in">
-          <Plot across={{ low: 0, high: last, name: "rated matches, the newest on the right", unit: "", whole: true }} up={{ low: middle - half, high: middle + half, name: modeName(chosen), unit: "points" }} width={WIDTH} height={HEIGHT} label={`Rating over ${plural(points.length - 1, "match", "matches")}: from ${points[0]} to ${now} points`} test="rating-curve">
+          <Plot across={{ low: 0, high: last, name: t("profile.rated-matches-the-newest-on"), unit: "", whole: true }} up={{ low: middle - half, high: middle + half, name: modeName(chosen), unit: "points" }} width={WIDTH} height={HEIGHT} label={t("profile.rating-over-from-to-points", { plural: t("profile.match", { n: points.length - 1 }), points: points[0] ?? "", now })} test="rating-curve">
             <path class="curve" d={points.length > 1 ? `M${points.map(place).join("L")}` : `M0 ${HEIGHT / 2}H${WIDTH}`} />
           </Plot>
         </div>
       ) : (
-        <p class="small mute empty">No rated match yet. A match against a dummy, or in a fork, is not rated.</p>
+        <p class="small mute empty">{t("profile.no-rated-match-yet-a")}</p>
       )}
     </section>
   );
@@ -147,29 +148,29 @@ function Matches({ matches }: { matches: readonly PastMatch[] }) {
   const [all, setAll] = useState(false);
   const shown = all ? matches : matches.slice(0, SHOWN);
   return (
-    <section class="tile past" aria-label="Matches">
+    <section class="tile past" aria-label={t("profile.matches")}>
       <header>
-        <h2>Matches</h2>
+        <h2>{t("profile.matches")}</h2>
         <span class="sp" />
         <span class="data mute">{matches.length ? group(matches.length) : ""}</span>
       </header>
       {matches.length ? (
-        <div class="scroll" tabIndex={0} role="region" aria-label="List of matches">
+        <div class="scroll" tabIndex={0} role="region" aria-label={t("profile.list-of-matches")}>
           <ul data-test="matches">
             {shown.map((match, i) => (
               <li class="pm" key={`${match.at} ${match.session} ${i}`}>
                 <div class="n">
-                  <span>{match.place === 1 ? "Won" : match.of === 2 ? "Lost" : `${ordinal(match.place)} of ${match.of}`}</span>
+                  <span>{match.place === 1 ? t("profile.won") : match.of === 2 ? t("profile.lost") : t("profile.of", { place: ordinal(match.place), of: match.of })}</span>
                   <span class="small mute">{[modeName(match.mode), match.body && modeCard(match.mode).bodies ? title(match.body) : "", dayAndTime(match.at)].filter(Boolean).join(" · ")}</span>
                 </div>
                 <span class="data">{match.rating ?? "–"}</span>
                 {match.session ? (
-                  <button class="btn ghost s sq" onClick={() => replay(match.session)} aria-label={`Watch again: ${modeName(match.mode)}, ${dayAndTime(match.at)}`} title="Watch again">
+                  <button class="btn ghost s sq" onClick={() => replay(match.session)} aria-label={t("profile.watch-again-2", { mode: modeName(match.mode), at: dayAndTime(match.at) })} title={t("profile.watch-again")}>
                     <Icon name="rewind" />
                   </button>
                 ) : (
-                  <span class="small mute" title="It was joined by code only">
-                    private
+                  <span class="small mute" title={t("profile.it-was-joined-by-code")}>
+                    {t("profile.private")}
                   </span>
                 )}
               </li>
@@ -177,12 +178,12 @@ function Matches({ matches }: { matches: readonly PastMatch[] }) {
           </ul>
           {shown.length < matches.length && (
             <button class="btn more" onClick={() => setAll(true)} data-test="more-matches">
-              Show earlier ones
+              {t("profile.show-earlier-ones")}
             </button>
           )}
         </div>
       ) : (
-        <p class="small mute empty">No finished match yet.</p>
+        <p class="small mute empty">{t("profile.no-finished-match-yet")}</p>
       )}
     </section>
   );
@@ -203,11 +204,11 @@ function Recordings({ player }: { player: string }) {
   useEffect(() => void read(""), [player]);
   return (
     <section class="tile grow" data-test="recordings">
-      <div class="scroll" tabIndex={0} role="region" aria-label="List of recordings">
-        {rows?.length ? <Group title="Recordings" list={rows} /> : <p class="small mute empty">{rows ? "No public recording yet." : "Reading…"}</p>}
+      <div class="scroll" tabIndex={0} role="region" aria-label={t("profile.list-of-recordings")}>
+        {rows?.length ? <Group title={t("profile.recordings")} list={rows} /> : <p class="small mute empty">{rows ? t("profile.no-public-recording-yet") : t("profile.reading")}</p>}
         {next !== "" && (
           <button class="btn more" onClick={() => void read(next)} data-test="more-recordings">
-            Show earlier ones
+            {t("profile.show-earlier-ones")}
           </button>
         )}
       </div>

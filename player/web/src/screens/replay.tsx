@@ -10,6 +10,7 @@ import { DEFAULT_VIEW, Room } from "../replay/room";
 import type { NamedView } from "../replay/room";
 import { Stage } from "../stage/stage";
 import { clockTime, code, gap, group, shortName } from "../text/format";
+import { t } from "../text/words";
 import { Bar } from "../ui/bar";
 import { CopyLink } from "../ui/copylink";
 import { CurveRows } from "../ui/curves";
@@ -62,9 +63,9 @@ export function ReplayScreen({ token }: { token: string }) {
     };
   }, [replay]);
   const about = replay.about.value;
-  const title = about ? sessionTitle({ host: "", mode: about.mode, seats: about.seats }) : "Recording";
+  const title = about ? sessionTitle({ host: "", mode: about.mode, seats: about.seats }) : t("replay.recording");
   useEffect(() => {
-    document.title = `${title}, replay · Tussle`;
+    document.title = t("replay.replay-tussle", { title });
   }, [title]);
   const [drawer, setDrawer] = useState(false);
   const failure = replay.failure.value;
@@ -82,15 +83,15 @@ export function ReplayScreen({ token }: { token: string }) {
         {room && <Members room={room} />}
         {room && <Rtt ms={room.rtt.value} />}
         {about?.live && (
-          <button class={myTurn(token) ? "btn s now" : "btn s"} onClick={() => backToLive(token)} title={withKey("Back to the session", "live")} data-test="live">
-            {myTurn(token) ? "Your turn" : <span class="tag run">Live</span>}
+          <button class={myTurn(token) ? "btn s now" : "btn s"} onClick={() => backToLive(token)} title={withKey(t("replay.back-to-the-session"), "live")} data-test="live">
+            {myTurn(token) ? t("replay.your-turn") : <span class="tag run">{t("replay.live")}</span>}
           </button>
         )}
-        <button class="btn ghost s sq mid-only" aria-label="Bookmarks and what happened" aria-pressed={drawer} onClick={() => setDrawer(!drawer)}>
+        <button class="btn ghost s sq mid-only" aria-label={t("replay.bookmarks-and-what-happened")} aria-pressed={drawer} onClick={() => setDrawer(!drawer)}>
           <Icon name="list" />
         </button>
         <button class="btn ghost s" onClick={() => go({ screen: "lobby" })} data-test="leave">
-          Leave
+          {t("replay.leave")}
         </button>
       </Bar>
       {about && about.length > 0 ? <Watched replay={replay} room={room} drawer={drawer} title={title} /> : <Nothing token={token} failure={failure} empty={about !== null} live={about?.live ?? false} />}
@@ -115,12 +116,12 @@ function backToLive(token: string): void {
 function Nothing({ token, failure, empty, live }: { token: string; failure: unknown; empty: boolean; live: boolean }) {
   const missing = failure instanceof Refused && failure.status === 404;
   const [heading, text] = empty
-    ? ["Nothing is recorded yet", live ? "The recording begins when the session begins." : "The session ended before its first frame."]
+    ? [t("replay.nothing-is-recorded-yet"), live ? t("replay.the-recording-begins-when-the") : t("replay.the-session-ended-before-its")]
     : missing
-      ? [`No recording ${code(token)}`, "The session was not recorded, or its recording has been deleted."]
+      ? [t("replay.no-recording", { token: code(token) }), t("replay.the-session-was-not-recorded")]
       : failure
-        ? ["The recording cannot be read", failure instanceof Refused ? failure.message : "The answer of the server is not a recording."]
-        : ["Fetching the recording", "This takes a moment."];
+        ? [t("replay.the-recording-cannot-be-read"), failure instanceof Refused ? failure.message : t("replay.the-answer-of-the-server")]
+        : [t("replay.fetching-the-recording"), t("replay.this-takes-a-moment")];
   return (
     <main class="desk" id="main" tabIndex={-1}>
       <div class="tile blank" data-test="nothing">
@@ -129,7 +130,7 @@ function Nothing({ token, failure, empty, live }: { token: string; failure: unkn
         <p>{text}</p>
         {(failure !== null || empty) && (
           <button class="btn" onClick={() => go({ screen: "lobby" })}>
-            Back to lobbies
+            {t("replay.back-to-lobbies")}
           </button>
         )}
       </div>
@@ -207,65 +208,65 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
   }, [replay]);
   return (
     <main class={drawer ? "desk replay drawer" : "desk replay"} id="main" tabIndex={-1}>
-      <h1 class="vh">What was recorded</h1>
+      <h1 class="vh">{t("replay.what-was-recorded")}</h1>
       <div class="stack mid">
         {room && <PresenterRow replay={replay} room={room} />}
         <ReplayStage
           replay={replay}
           looks={looks}
-          label={`${title} at a moment of its recording. Space plays, left and right step frame by frame.`}
+          label={t("replay.at-a-moment-of-its", { title })}
           onStage={(made) => {
             stage.current = made;
             setMade(made !== null);
           }}
         >
           <div class="corner">
-            <button class="btn s sq" aria-label="Default camera" title={withKey("Default camera", "camera")} onClick={() => { setLooks({ ...looks, followed: null }); stage.current?.home(); }}>
+            <button class="btn s sq" aria-label={t("replay.default-camera")} title={withKey(t("replay.default-camera"), "camera")} onClick={() => { setLooks({ ...looks, followed: null }); stage.current?.home(); }}>
               <Icon name="home" />
             </button>
-            <button class="btn s sq" aria-label="Wireframe" title={withKey("Wireframe", "wire")} aria-pressed={looks.wire} onClick={() => setLooks({ ...looks, wire: !looks.wire })}>
+            <button class="btn s sq" aria-label={t("replay.wireframe")} title={withKey(t("replay.wireframe"), "wire")} aria-pressed={looks.wire} onClick={() => setLooks({ ...looks, wire: !looks.wire })}>
               <Icon name="wire" />
             </button>
-            <button class="btn s sq" aria-label="Velocity arrows" title={withKey("Velocity arrows", "velocity")} aria-pressed={looks.velocity} onClick={() => setLooks({ ...looks, velocity: !looks.velocity })} data-test="velocity">
+            <button class="btn s sq" aria-label={t("replay.velocity-arrows")} title={withKey(t("replay.velocity-arrows"), "velocity")} aria-pressed={looks.velocity} onClick={() => setLooks({ ...looks, velocity: !looks.velocity })} data-test="velocity">
               <Icon name="arrow" />
             </button>
             {hasContacts && (
-              <button class="btn s sq" aria-label="Contact arrows" title={withKey("Contact arrows", "contacts")} aria-pressed={looks.contacts} onClick={() => setLooks({ ...looks, contacts: !looks.contacts })} data-test="contacts">
+              <button class="btn s sq" aria-label={t("replay.contact-arrows")} title={withKey(t("replay.contact-arrows"), "contacts")} aria-pressed={looks.contacts} onClick={() => setLooks({ ...looks, contacts: !looks.contacts })} data-test="contacts">
                 <Icon name="touch" />
               </button>
             )}
             {bodies.length > 0 && (
-              <select class="btn s" aria-label="Camera" title={withKey("The camera follows a body", "follow")} value={looks.followed ?? ""} onChange={(event) => follow(event.currentTarget.value || null)} data-test="follow">
-                <option value="">Camera free</option>
+              <select class="btn s" aria-label={t("replay.camera")} title={withKey(t("replay.the-camera-follows-a-body"), "follow")} value={looks.followed ?? ""} onChange={(event) => follow(event.currentTarget.value || null)} data-test="follow">
+                <option value="">{t("replay.camera-free")}</option>
                 {bodies.map((body) => (
                   <option key={body.id} value={body.id}>
-                    Follow {body.name}
+                    {t("replay.follow", { name: body.name })}
                   </option>
                 ))}
               </select>
             )}
           </div>
         </ReplayStage>
-        <section class="tile tl" aria-label="Timeline">
+        <section class="tile tl" aria-label={t("replay.timeline")}>
           <Transport replay={replay}>
             {here && (
-              <button class="btn ghost s" onClick={() => naming.current?.focus()} title={withKey("Bookmark", "mark")} aria-label="Bookmark">
+              <button class="btn ghost s" onClick={() => naming.current?.focus()} title={withKey(t("replay.bookmark"), "mark")} aria-label={t("replay.bookmark")}>
                 <Icon name="flag" />
-                <span class="txt">Bookmark</span>
+                <span class="txt">{t("replay.bookmark")}</span>
               </button>
             )}
-            <CopyLink link={() => linkToMoment(replay)} class="btn ghost s" words="txt" title="A link to this moment" />
+            <CopyLink link={() => linkToMoment(replay)} class="btn ghost s" words="txt" title={t("replay.a-link-to-this-moment")} />
             {about?.mode && (
-              <button class="btn ghost s" onClick={() => void newFrom({ like: { session: token, tick: replay.place.peek().tick } })} aria-busy={busy.value === "new-from"} title="A new scene with the bodies as they are now, to build on" data-test="new-from">
+              <button class="btn ghost s" onClick={() => void newFrom({ like: { session: token, tick: replay.place.peek().tick } })} aria-busy={busy.value === "new-from"} title={t("replay.a-new-scene-with-the")} data-test="new-from">
                 <Icon name="plus" />
-                <span class="txt">New from this</span>
+                <span class="txt">{t("replay.new-from-this")}</span>
               </button>
             )}
             {forkable && (
-              <button class="btn now s" onClick={playOn} aria-busy={busy.value === "fork"} title={withKey("A new lobby that begins with this moment", "fork")} data-test="fork">
+              <button class="btn now s" onClick={playOn} aria-busy={busy.value === "fork"} title={withKey(t("replay.a-new-lobby-that-begins"), "fork")} data-test="fork">
                 <Icon name="fork" />
                 <span>
-                  Play on<span class="more"> from here</span>
+                  {t("replay.play-on")}<span class="more">{" "}{t("replay.from-here")}</span>
                 </span>
               </button>
             )}
@@ -325,26 +326,26 @@ function About({ replay }: { replay: Replay }) {
   if (!about || !version) return null;
   const missing = (about.gaps ?? []).reduce((sum, one) => sum + one.last_tick - one.first_tick + 1, 0);
   return (
-    <section class="tile" aria-label="Recording" data-test="about">
+    <section class="tile" aria-label={t("replay.recording")} data-test="about">
       <header>
-        <h2>Recording</h2>
+        <h2>{t("replay.recording")}</h2>
         <span class="sp" />
-        {about.live ? <span class="tag run">growing</span> : <span class="tag end">{winner ? `${shortName(winner.name)} won` : "ended"}</span>}
+        {about.live ? <span class="tag run">{t("replay.growing")}</span> : <span class="tag end">{winner ? t("replay.won", { name: shortName(winner.name) }) : t("replay.ended")}</span>}
       </header>
       <div class="in">
         <dl class="kv">
-          <dt>Length</dt>
+          <dt>{t("replay.length")}</dt>
           <dd>{clockTime(replay.end)}</dd>
-          <dt>Frames</dt>
+          <dt>{t("replay.frames")}</dt>
           <dd>{group(about.length)}</dd>
-          <dt>Step</dt>
+          <dt>{t("replay.step")}</dt>
           <dd>1/{Math.round(1 / about.dt)} s</dd>
-          <dt>Smallest gap</dt>
+          <dt>{t("replay.smallest-gap")}</dt>
           <dd class="good">{gap(smallest)}</dd>
-          {missing > 0 && <dt>Ticks not recorded</dt>}
+          {missing > 0 && <dt>{t("replay.ticks-not-recorded")}</dt>}
           {missing > 0 && <dd class="harm">{group(missing)}</dd>}
         </dl>
-        {about.stopped && <p class="small harm">No more was recorded after tick {group(about.stopped.after_tick)}.</p>}
+        {about.stopped && <p class="small harm">{t("replay.no-more-was-recorded-after", { after_tick: group(about.stopped.after_tick) })}</p>}
       </div>
     </section>
   );
@@ -367,9 +368,9 @@ function Forks({ token }: { token: string }) {
   }, [token]);
   if (!tree?.forks.length) return null;
   return (
-    <section class="tile marks" aria-label="Forks" data-test="forks">
+    <section class="tile marks" aria-label={t("replay.forks")} data-test="forks">
       <header>
-        <h2>Forks</h2>
+        <h2>{t("replay.forks")}</h2>
       </header>
       <ul class="scroll" tabIndex={0}>
         {treeRows(tree).map(({ session, depth, fork }) => (
@@ -377,7 +378,7 @@ function Forks({ token }: { token: string }) {
             <button class="jump" aria-current={session === token ? "page" : undefined} disabled={session === token} onClick={() => show(session)}>
               <span class="data">{fork ? group(fork.parent_tick) : "0"}</span>
               <span>
-                {session === token ? <em>This session</em> : fork ? <>{shortName(fork.name)} plays on</> : "The first session"} <span class="data">{code(session)}</span>
+                {session === token ? <em>{t("replay.this-session")}</em> : fork ? <>{t("replay.plays-on", { name: shortName(fork.name) })}</> : t("replay.the-first-session")} <span class="data">{code(session)}</span>
               </span>
             </button>
           </li>
@@ -400,9 +401,9 @@ function Happened({ replay }: { replay: Replay }) {
     }
   }, [here]);
   return (
-    <section class="tile grow" aria-label="What happened">
+    <section class="tile grow" aria-label={t("replay.what-happened")}>
       <header>
-        <h2>What happened</h2>
+        <h2>{t("replay.what-happened")}</h2>
       </header>
       <ol class="scroll" tabIndex={0} data-test="log" ref={list}>
         {rows.map((row, i) => (
@@ -413,7 +414,7 @@ function Happened({ replay }: { replay: Replay }) {
             </button>
           </li>
         ))}
-        {!rows.length && <li class="ev mute">Nothing has happened yet.</li>}
+        {!rows.length && <li class="ev mute">{t("replay.nothing-has-happened-yet")}</li>}
       </ol>
     </section>
   );

@@ -14,6 +14,7 @@ import type { Stage } from "../stage/stage";
 import { fixed, gap, group, shortName } from "../text/format";
 import { OwnDrag } from "../session/owndrag";
 import type { Point } from "../session/owndrag";
+import { t } from "../text/words";
 import { Mark } from "../ui/marks";
 import { useKeys } from "../ui/keyboard";
 import { Icon } from "../ui/parts";
@@ -39,7 +40,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
   const onStage = useHands(client, stage);
   const act = (kind: string, d: Record<string, unknown> = {}) =>
     void client.command("act", { kind, d }).then((answer) => {
-      if (!answer.ok) notify("bad", "The server refused this.", `${answer.error.message}.`);
+      if (!answer.ok) notify("bad", t("sandbox.the-server-refused-this"), `${answer.error.message}.`);
     });
   const toggleWire = () => {
     setWire(!wire);
@@ -53,55 +54,55 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
   const refusal = box.refusal;
   useEffect(() => {
     if (!refusal || refusal.seat !== seat) return;
-    notify("bad", refusal.code === "would_touch" ? "There is no room there." : "The server refused this.", refusal.code === "would_touch" ? "Try again: it drops at another place." : `${refusal.message}.`);
+    notify("bad", refusal.code === "would_touch" ? t("sandbox.there-is-no-room-there") : t("sandbox.the-server-refused-this"), refusal.code === "would_touch" ? t("sandbox.try-again-it-drops-at") : `${refusal.message}.`);
   }, [refusal?.v]);
   return (
     <main class={drawer ? "desk sandbox drawer" : "desk sandbox"} id="main" tabIndex={-1}>
-      <h1 class="vh">Sandbox</h1>
+      <h1 class="vh">{t("sandbox.sandbox")}</h1>
       <div class="stack left">
         <Palette client={client} box={box} stage={stage} onSpawn={(body, position) => act("spawn", { body, position })} disabled={seat === null} />
       </div>
       <div class="stack">
-        <section class="tile bench-tools" aria-label="Tools">
+        <section class="tile bench-tools" aria-label={t("sandbox.tools")}>
           {host && (
             <button class="btn s" aria-pressed={box.frozen} onClick={() => act("freeze", { state: box.frozen ? "off" : "on" })} data-test="freeze">
-              {box.frozen ? "Go on" : "Pause"}
+              {box.frozen ? t("sandbox.go-on") : t("sandbox.pause")}
             </button>
           )}
           <button class="btn s" aria-pressed={wire} onClick={toggleWire}>
             <Icon name="wire" />
-            Wireframe
+            {t("sandbox.wireframe")}
           </button>
-          <button class="btn s" onClick={() => void newFrom({ like: { session: client.token } })} aria-busy={busy.value === "new-from"} title="A new session that begins with the scene of this one" data-test="new-from">
+          <button class="btn s" onClick={() => void newFrom({ like: { session: client.token } })} aria-busy={busy.value === "new-from"} title={t("sandbox.a-new-session-that-begins")} data-test="new-from">
             <Icon name="plus" />
-            New from this
+            {t("sandbox.new-from-this")}
           </button>
           <span class="sp" />
           {host && (
             <>
               <button class="btn s" onClick={() => act("mark")}>
-                Remember
+                {t("sandbox.remember")}
               </button>
               <button class="btn s" disabled={!box.marked} onClick={() => act("undo")}>
-                Undo
+                {t("sandbox.undo")}
               </button>
               <button class="btn s" onClick={() => act("reset")} data-test="reset">
-                Reset
+                {t("sandbox.reset")}
               </button>
             </>
           )}
         </section>
-        <StageView client={client} flat={false} label={`The sandbox. ${box.bodies.length} bodies, ${box.leases.length} held.`} onStage={onStage}>
+        <StageView client={client} flat={false} label={t("sandbox.the-sandbox-bodies-held", { bodiesCount: box.bodies.length, leasesCount: box.leases.length })} onStage={onStage}>
           <div class="corner">
-            <button class="btn s sq" aria-label="Default camera" onClick={() => stage.current?.home()}>
+            <button class="btn s sq" aria-label={t("sandbox.default-camera")} onClick={() => stage.current?.home()}>
               <Icon name="home" />
             </button>
           </div>
         </StageView>
         {host && (
-          <section class="tile bench-tools" aria-label="Gravity" style={{ padding: "6px 16px" }}>
+          <section class="tile bench-tools" aria-label={t("sandbox.gravity")} style={{ padding: "6px 16px" }}>
             <label class="row small soft" style={{ flex: 1 }}>
-              Gravity
+              {t("sandbox.gravity")}
               <input type="range" style={{ flex: 1, maxWidth: "320px" }} min={0} max={20} step={0.1} value={box.gravity} onChange={(event) => act("gravity", { strength: Number(event.currentTarget.value) })} />
               <span class="data">{fixed(box.gravity, 1)} m/s²</span>
             </label>
@@ -175,7 +176,7 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
             if (client.mySeat !== null) made.drag = { own, seat: client.mySeat };
             void client.command("act", { kind: "grab", d: { body: found.body, handle: found.handle } }).then((answer) => {
               if (!answer.ok) {
-                notify("bad", `${title(found.body)} is not yours to hold now.`, `${answer.error.message}.`);
+                notify("bad", t("sandbox.is-not-yours-to-hold", { body: title(found.body) }), `${answer.error.message}.`);
                 held = null;
                 own.cancel();
               } else sendTarget(true);
@@ -252,11 +253,11 @@ function Palette({ client, box, stage, onSpawn, disabled }: { client: SessionCli
   useKeys({ body1: put(0), body2: put(1), body3: put(2), body4: put(3), body5: put(4), body6: put(5) });
   void client;
   return (
-    <section class="tile grow" aria-label="Put on the mat">
+    <section class="tile grow" aria-label={t("sandbox.put-on-the-mat")}>
       <header>
-        <h2>Put on the mat</h2>
+        <h2>{t("sandbox.put-on-the-mat")}</h2>
         <span class="sp" />
-        <span class="data mute">{box.bodies.length} of 24</span>
+        <span class="data mute">{t("sandbox.of-24", { bodiesCount: box.bodies.length })}</span>
       </header>
       <div class="palette scroll" data-test="palette">
         {offered.map((id) => (
@@ -267,7 +268,7 @@ function Palette({ client, box, stage, onSpawn, disabled }: { client: SessionCli
         ))}
       </div>
       <p class="small mute" style={{ padding: "8px 16px 14px" }}>
-        Press<span class="wide">, or use <span class="kbd">1</span> to <span class="kbd">6</span></span>. Pull any body by the point you touch.
+        {t("sandbox.press")}<span class="wide">{t("sandbox.or-use")}{" "}<span class="kbd">1</span>{" "}{t("sandbox.to")}{" "}<span class="kbd">6</span></span>{t("sandbox.pull-any-body-by-the")}
       </p>
     </section>
   );
@@ -296,15 +297,15 @@ function Live({ client, state }: { client: SessionClient; state: SessionState })
   const floor = 1e-6;
   const scaled = (value: number) => (Math.log10(Math.max(floor, Math.min(0.01, value))) - Math.log10(floor)) / (Math.log10(0.01) - Math.log10(floor));
   return (
-    <section class="tile" aria-label="Live">
+    <section class="tile" aria-label={t("sandbox.live")}>
       <header>
-        <h1>Live</h1>
+        <h1>{t("sandbox.live")}</h1>
         <span class="sp" />
-        <span class="data mute">last 10 s</span>
+        <span class="data mute">{t("sandbox.last-10-s")}</span>
       </header>
       <div class="meter">
         <div class="row small soft">
-          Contacts
+          {t("sandbox.contacts")}
           <span class="sp" />
           <b>{telemetry ? group(telemetry.contacts) : "–"}</b>
         </div>
@@ -312,18 +313,18 @@ function Live({ client, state }: { client: SessionClient; state: SessionState })
       </div>
       <div class="meter">
         <div class="row small soft">
-          Gap, smallest so far {telemetry ? gap(telemetry.smallest) : "–"}
+          {t("sandbox.gap-smallest-so-far")}{" "}{telemetry ? gap(telemetry.smallest) : "–"}
           <span class="sp" />
           <b class="good">{telemetry ? gap(telemetry.gap) : "–"}</b>
         </div>
         <Spark list={list} value={(one) => scaled(one.gap)} colour="var(--ok)" />
-        <p class="small mute">The bottom line is zero. The gap never reaches it.</p>
+        <p class="small mute">{t("sandbox.the-bottom-line-is-zero")}</p>
       </div>
       <div class="meter row small mute">
-        <span class="data" data-test="tick">tick {telemetry ? group(telemetry.tick) : "–"}</span>
+        <span class="data" data-test="tick">{t("sandbox.tick")}{" "}{telemetry ? group(telemetry.tick) : "–"}</span>
         <span class="sp" />
-        <span class="data">{telemetry ? `${fixed(telemetry.bytes / 1024, 1)} kB/frame` : ""}</span>
-        {state.box.frozen && <span class="tag pause">Paused</span>}
+        <span class="data">{telemetry ? t("sandbox.kb-frame", { fixed: fixed(telemetry.bytes / 1024, 1) }) : ""}</span>
+        {state.box.frozen && <span class="tag pause">{t("sandbox.paused")}</span>}
       </div>
     </section>
   );
@@ -349,12 +350,12 @@ function Handles({ client, state, box, onRemove }: { client: SessionClient; stat
   const left = (lease: Lease) => Math.max(0, (lease.until - tick) * client.step.value);
   const [chosen, choose] = useState<string | null>(null);
   return (
-    <section class="tile" aria-label="Handles" style={{ maxHeight: "27%" }}>
+    <section class="tile" aria-label={t("sandbox.handles")} style={{ maxHeight: "27%" }}>
       <header>
-        <h2>Handles</h2>
+        <h2>{t("sandbox.handles")}</h2>
         <span class="sp" />
         <span class="data mute">
-          {box.leases.length} of {box.capacity} held
+          {t("sandbox.of-held", { leasesCount: box.leases.length, capacity: box.capacity })}
         </span>
       </header>
       <ul class="scroll" style={{ paddingBottom: "8px" }} data-test="handles" tabIndex={0}>
@@ -370,16 +371,16 @@ function Handles({ client, state, box, onRemove }: { client: SessionClient; stat
               </button>
               {chosen === body.id && client.mySeat !== null && !held.length ? (
                 <button class="btn s" onClick={() => onRemove(body.id)}>
-                  Take away
+                  {t("sandbox.take-away")}
                 </button>
               ) : (
-                <span class="data mute">{mine ? "you" : held[0] ? `${fixed(left(held[0]), 1)} s` : "free"}</span>
+                <span class="data mute">{mine ? t("sandbox.you") : held[0] ? `${fixed(left(held[0]), 1)} s` : t("sandbox.free")}</span>
               )}
             </li>
           );
         })}
       </ul>
-      {box.queue.length > 0 && <p class="small mute" style={{ padding: "0 16px 12px" }}>{box.queue.length} waiting for a slot</p>}
+      {box.queue.length > 0 && <p class="small mute" style={{ padding: "0 16px 12px" }}>{t("sandbox.waiting-for-a-slot", { queueCount: box.queue.length })}</p>}
     </section>
   );
 }

@@ -4,7 +4,8 @@ import { useEffect, useState } from "preact/hooks";
 import { go } from "../app/route";
 import { api, client as current, hasSeat, join, leave, me, now, online, rematch, replay, wantedName, watch } from "../app/store";
 import type { SessionClient } from "../session/client";
-import { code, plural, shortName } from "../text/format";
+import { code, shortName } from "../text/format";
+import { t } from "../text/words";
 import { Mark } from "../ui/marks";
 import { Bar } from "../ui/bar";
 import { Line } from "../ui/line";
@@ -31,10 +32,10 @@ function Live({ client }: { client: SessionClient }) {
   const state = client.state.value;
   const link = client.link.value;
   distinguish(state.seats.map((seat) => seat.name));
-  const title = state.seats.length ? sessionTitle(state) : "Session";
+  const title = state.seats.length ? sessionTitle(state) : t("session.session");
   const mine = state.phase === "acting" && state.turnSeat === client.mySeat && client.mySeat !== null;
   useEffect(() => {
-    document.title = mine ? "Your turn · Tussle" : `${title} · Tussle`;
+    document.title = mine ? t("session.your-turn-tussle") : `${title} · Tussle`;
   }, [title, mine]);
   const hz = Math.round(1 / client.step.value);
   const stopped = link.kind === "closed" && link.reason !== "ended" ? link.reason : null;
@@ -50,24 +51,24 @@ function Live({ client }: { client: SessionClient }) {
       >
         {state.phase !== "lobby" && (
           <span class="data mute wide">
-            {client.role === "observer" ? "watching · " : ""}
+            {client.role === "observer" ? t("session.watching") : ""}
             {`${hz} Hz`}
           </span>
         )}
         {state.phase !== "lobby" && state.phase !== "over" && (
-          <button class="btn ghost s" onClick={() => replay(client.token)} title="Watch what happened so far. Your seat is kept." data-test="rewind">
+          <button class="btn ghost s" onClick={() => replay(client.token)} title={t("session.watch-what-happened-so-far")} data-test="rewind">
             <Icon name="rewind" />
-            <span class="wide">Rewind</span>
-            <span class="vh narrow">Rewind</span>
+            <span class="wide">{t("session.rewind")}</span>
+            <span class="vh narrow">{t("session.rewind")}</span>
           </button>
         )}
         <Sound />
         <Line client={client} />
-        <button class="btn ghost s sq mid-only" aria-label="Log and chat" aria-pressed={drawer} onClick={() => setDrawer(!drawer)}>
+        <button class="btn ghost s sq mid-only" aria-label={t("session.log-and-chat")} aria-pressed={drawer} onClick={() => setDrawer(!drawer)}>
           <Icon name="list" />
         </button>
         <button class="btn ghost s" onClick={leave} data-test="leave">
-          Leave
+          {t("session.leave")}
         </button>
       </Bar>
       {stopped ? (
@@ -75,8 +76,8 @@ function Live({ client }: { client: SessionClient }) {
       ) : !client.welcome.value || !state.session ? (
         <main class="desk" id="main" tabIndex={-1}>
           <div class="tile blank">
-            <h1>Taking your seat</h1>
-            <p>Waiting for the server.</p>
+            <h1>{t("session.taking-your-seat")}</h1>
+            <p>{t("session.waiting-for-the-server")}</p>
           </div>
         </main>
       ) : state.phase === "lobby" && ["timed_out", "ended", "failed"].includes(state.status) ? (
@@ -101,22 +102,32 @@ function Closed({ state, seats, size }: { state: string; seats: number; size: nu
     <main class="desk" id="main" tabIndex={-1}>
       <div class="tile blank">
         <Icon name="cross" />
-        <h1>{state === "timed_out" ? "The lobby timed out" : state === "failed" ? "The session could not start" : "The lobby is empty"}</h1>
-        <p>{state === "timed_out" ? `${seats} of ${plural(size, "seat")} were taken, and not everyone was ready. The players can join other sessions.` : "The players can join other sessions."}</p>
+        <h1>{state === "timed_out" ? t("session.the-lobby-timed-out") : state === "failed" ? t("session.the-session-could-not-start") : t("session.the-lobby-is-empty")}</h1>
+        <p>{state === "timed_out" ? t("session.of-were-taken-and-not", { seats, size: t("session.seat", { n: size }) }) : t("session.the-players-can-join-other")}</p>
         <button class="btn main" onClick={leave}>
-          Back to lobbies
+          {t("session.back-to-lobbies")}
         </button>
       </div>
     </main>
   );
 }
 
-const REASONS: Record<string, [string, string]> = {
-  left: ["You left", "Your seat is free."],
-  replaced: ["Playing in another window", "Another window or device uses this seat now."],
-  refused: ["The seat is gone", "You did not reconnect in time."],
-  version: ["This page is older than the server", "Reload it to continue."],
-  error: ["The connection was closed", "The server refused a message from this page."],
+const REASONS: Readonly<Record<string, readonly [string, string]>> = {
+  get left() {
+    return [t("session.you-left"), t("session.your-seat-is-free")] as const;
+  },
+  get replaced() {
+    return [t("session.playing-in-another-window"), t("session.another-window-or-device-uses")] as const;
+  },
+  get refused() {
+    return [t("session.the-seat-is-gone"), t("session.you-did-not-reconnect-in")] as const;
+  },
+  get version() {
+    return [t("session.this-page-is-older-than"), t("session.reload-it-to-continue")] as const;
+  },
+  get error() {
+    return [t("session.the-connection-was-closed"), t("session.the-server-refused-a-message")] as const;
+  },
 };
 
 function Stopped({ reason, token }: { reason: string; token: string }) {
@@ -130,15 +141,15 @@ function Stopped({ reason, token }: { reason: string; token: string }) {
         <div class="row">
           {reason === "version" ? (
             <button class="btn main" onClick={() => location.reload()}>
-              Reload
+              {t("session.reload")}
             </button>
           ) : (
             <button class="btn main" onClick={() => void join(token)}>
-              {reason === "replaced" ? "Play here" : "Join again"}
+              {reason === "replaced" ? t("session.play-here") : t("session.join-again")}
             </button>
           )}
           <button class="btn" onClick={leave}>
-            Back to lobbies
+            {t("session.back-to-lobbies")}
           </button>
         </div>
       </div>
@@ -174,15 +185,15 @@ function Door({ token }: { token: string }) {
   const over = found !== null && ["ended", "timed_out", "failed"].includes(found.status);
   return (
     <>
-      <Bar crumb={<div class="crumb"><b>{found ? sessionTitle(found) : "Session"}</b><span class="data">{code(token)}</span></div>} />
+      <Bar crumb={<div class="crumb"><b>{found ? sessionTitle(found) : t("session.session")}</b><span class="data">{code(token)}</span></div>} />
       <main class="desk" id="main" tabIndex={-1}>
         <div class="tile blank" data-test="door">
-          {view === null && <h1>Looking for {code(token)}</h1>}
+          {view === null && <h1>{t("session.looking-for", { token: code(token) })}</h1>}
           {view === "missing" && (
             <>
               <Icon name="search" />
-              <h1>No session {code(token)}</h1>
-              <p>Codes have eight letters and digits. A code works until some minutes after the end of its session.</p>
+              <h1>{t("session.no-session", { token: code(token) })}</h1>
+              <p>{t("session.codes-have-eight-letters-and")}</p>
             </>
           )}
           {found && (
@@ -195,48 +206,48 @@ function Door({ token }: { token: string }) {
               <h1>{sessionTitle(found)}</h1>
               <p>
                 {over
-                  ? "This session has ended."
+                  ? t("session.this-session-has-ended")
                   : found.status === "open"
-                    ? `${found.seats.map((seat) => shortName(seat.name)).join(", ")} ${found.seats.length === 1 ? "waits" : "wait"} for ${plural(found.size - found.seats.length, "more player")}.`
+                    ? t("session.for", { seats: found.seats.map((seat) => shortName(seat.name)).join(", "), what: found.seats.length === 1 ? t("session.waits") : t("session.wait"), plural: t("session.more-player", { n: found.size - found.seats.length }) })
                     : hasSeat(found)
-                      ? "All seats are taken, but a bot makes room for you."
-                      : "All seats are taken. You can watch."}
+                      ? t("session.all-seats-are-taken-but")
+                      : t("session.all-seats-are-taken-you")}
               </p>
               {!over && found.seats.some((seat) => seat.player === me.value?.player) && (
                 <button class="btn now" onClick={() => void join(token)} data-test="return-here">
-                  Return to your seat
+                  {t("session.return-to-your-seat")}
                 </button>
               )}
               {hasSeat(found) && !found.seats.some((seat) => seat.player === me.value?.player) && (
                 <form class="row" onSubmit={(event) => { event.preventDefault(); void join(token); }}>
                   <div class="field">
-                    <input aria-label="Your name here" placeholder="Your name" maxLength={24} value={wantedName.value} onInput={(event) => (wantedName.value = event.currentTarget.value)} />
+                    <input aria-label={t("session.your-name-here")} placeholder={t("session.your-name")} maxLength={24} value={wantedName.value} onInput={(event) => (wantedName.value = event.currentTarget.value)} />
                   </div>
                   <button class="btn now" data-test="join">
-                    Join
+                    {t("session.join")}
                   </button>
                 </form>
               )}
               {over && found.started_at > 0 && found.seats.some((seat) => seat.player === me.value?.player) && (
                 <button class="btn now" onClick={() => void rematch(token, null)} data-test="rematch">
-                  {found.rematch ? "Join the rematch" : "Rematch"}
+                  {found.rematch ? t("session.join-the-rematch") : t("session.rematch")}
                 </button>
               )}
               {over && found.started_at > 0 && (
                 <button class="btn main" onClick={() => replay(token)} data-test="watch-again">
-                  Watch again
+                  {t("session.watch-again")}
                 </button>
               )}
               {!over && (
                 <button class="btn" onClick={() => void watch(token)}>
                   <Icon name="eye" />
-                  Watch
+                  {t("session.watch")}
                 </button>
               )}
             </>
           )}
           <button class="btn ghost" onClick={() => go({ screen: "lobby" })}>
-            Back to lobbies
+            {t("session.back-to-lobbies")}
           </button>
         </div>
       </main>

@@ -7,6 +7,7 @@ import type { SessionClient } from "../session/client";
 import { oscillates, path, streamed, withPoll } from "../session/spring";
 import type { Scheme, Streamed } from "../session/spring";
 import { fixed } from "../text/format";
+import { t } from "../text/words";
 import { CopyLink } from "../ui/copylink";
 import { NumberField, shortNumber } from "../ui/fields";
 import { Plot } from "../ui/plot";
@@ -21,11 +22,21 @@ const HEIGHT = 240;
 const REACH = 1e6;
 /** The numbers of the scheme as the form offers them. */
 const NUMBERS = [
-  { key: "m", label: "Mass m", unit: "kg", low: 1e-6, high: 1e6, step: 0.1 },
-  { key: "k", label: "Stiffness k", unit: "N/m", low: 1e-6, high: 1e6, step: 0.1 },
-  { key: "zeta", label: "Damping ratio ζ", unit: "", low: 0, high: 0.999, step: 0.01 },
-  { key: "h", label: "Step h", unit: "s", low: 1e-4, high: 0.1, step: 0.01 },
-  { key: "cycles", label: "Steps n", unit: "", low: 1, high: 100_000, step: 100 },
+  { key: "m", get label() {
+   return t("spring.mass-m");
+ }, unit: "kg", low: 1e-6, high: 1e6, step: 0.1 },
+  { key: "k", get label() {
+   return t("spring.stiffness-k");
+ }, unit: "N/m", low: 1e-6, high: 1e6, step: 0.1 },
+  { key: "zeta", get label() {
+   return t("spring.damping-ratio");
+ }, unit: "", low: 0, high: 0.999, step: 0.01 },
+  { key: "h", get label() {
+   return t("spring.step-h");
+ }, unit: "s", low: 1e-4, high: 0.1, step: 0.01 },
+  { key: "cycles", get label() {
+   return t("spring.steps-n");
+ }, unit: "", low: 1, high: 100_000, step: 100 },
 ] as const;
 /** Between two polls of the streams [ms]. */
 const POLL_MS = 250;
@@ -70,24 +81,24 @@ function Rig({ scheme }: { scheme: Scheme }) {
   const changed = NUMBERS.some(({ key }) => draft[key] !== scheme[key]);
   const omega = Math.sqrt(draft.k / draft.m);
   return (
-    <section class="tile stack rig" aria-label="The rig">
-      <h2>The rig</h2>
+    <section class="tile stack rig" aria-label={t("spring.the-rig")}>
+      <h2>{t("spring.the-rig")}</h2>
       <div class="numbers">
         {NUMBERS.map(({ key, label, unit, low, high, step }) => (
           <NumberField key={key} label={label} unit={unit} value={draft[key]} low={low} high={high} step={step} whole={key === "cycles"} onCommit={(value) => setDraft({ ...draft, [key]: value })} test={`rig-${key}`} />
         ))}
       </div>
       <p class="small mute">
-        ω <span class="data">{`${shortNumber(Number(omega.toPrecision(4)))} 1/s`}</span>, period <span class="data">{`${shortNumber(Number(((2 * Math.PI) / omega).toPrecision(4)))} s`}</span>
+        ω <span class="data">{`${shortNumber(Number(omega.toPrecision(4)))} 1/s`}</span>{t("spring.period")}{" "}<span class="data">{`${shortNumber(Number(((2 * Math.PI) / omega).toPrecision(4)))} s`}</span>
       </p>
       {!oscillates(draft) && (
         <p class="small" role="alert" data-test="rig-stuck">
-          These do not oscillate: the step is too long, or the damping too strong.
+          {t("spring.these-do-not-oscillate-the")}
         </p>
       )}
       {changed && (
-        <button class="btn s" disabled={!oscillates(draft)} onClick={() => void newRig({ m: draft.m, k: draft.k, zeta: draft.zeta, h: draft.h, cycles: draft.cycles })} aria-busy={busy.value === "new-rig"} title="A new session with these numbers. You leave this one." data-test="new-rig">
-          New session with these
+        <button class="btn s" disabled={!oscillates(draft)} onClick={() => void newRig({ m: draft.m, k: draft.k, zeta: draft.zeta, h: draft.h, cycles: draft.cycles })} aria-busy={busy.value === "new-rig"} title={t("spring.a-new-session-with-these")} data-test="new-rig">
+          {t("spring.new-session-with-these")}
         </button>
       )}
     </section>
@@ -104,9 +115,9 @@ export function SpringScreen({ client, drawer }: { client: SessionClient; drawer
   }, [client]);
   const trigger = () => {
     void client.command("act", { kind: "trigger", d: start }).then((answer) => {
-      if (!answer.ok) notify("bad", "Not done.", `${answer.error.message}.`);
+      if (!answer.ok) notify("bad", t("spring.not-done"), `${answer.error.message}.`);
     });
-    begin(client.token, start).catch((error: unknown) => notify("bad", "The stream solvers were not started.", error instanceof Error ? error.message : ""));
+    begin(client.token, start).catch((error: unknown) => notify("bad", t("spring.the-stream-solvers-were-not"), error instanceof Error ? error.message : ""));
   };
   const last = spring.t.length - 1;
   const shown = [...spring.x, ...(streams?.x ?? [])];
@@ -119,23 +130,23 @@ export function SpringScreen({ client, drawer }: { client: SessionClient; drawer
   const longest = streams && streams.n > spring.n ? streams : spring;
   return (
     <main class={drawer ? "desk sandbox spring drawer" : "desk sandbox spring"} id="main" tabIndex={-1}>
-      <h1 class="vh">Spring-damper</h1>
+      <h1 class="vh">{t("spring.spring-damper")}</h1>
       <div class="stack left">
-        <section class="tile stack rig" aria-label="A new run">
-          <h2>A new run</h2>
+        <section class="tile stack rig" aria-label={t("spring.a-new-run")}>
+          <h2>{t("spring.a-new-run")}</h2>
           <div class="numbers">
-            <NumberField label="Start x" unit="m" value={start.x} low={-REACH} high={REACH} step={0.05} onCommit={(x) => setStart({ ...start, x })} test="start-x" />
-            <NumberField label="Speed v" unit="m/s" value={start.v} low={-REACH} high={REACH} step={0.05} onCommit={(v) => setStart({ ...start, v })} test="start-v" />
+            <NumberField label={t("spring.start-x")} unit="m" value={start.x} low={-REACH} high={REACH} step={0.05} onCommit={(x) => setStart({ ...start, x })} test="start-x" />
+            <NumberField label={t("spring.speed-v")} unit="m/s" value={start.v} low={-REACH} high={REACH} step={0.05} onCommit={(v) => setStart({ ...start, v })} test="start-v" />
           </div>
           <button class="btn main s" disabled={client.mySeat === null || state.phase === "over"} onClick={trigger} data-test="trigger">
-            Begin a run
+            {t("spring.begin-a-run")}
           </button>
         </section>
         {spring.scheme && <Rig key={client.token} scheme={spring.scheme} />}
       </div>
       <div class="stack mid">
-        <section class="tile stack plotted" aria-label="Position over time">
-          <Plot across={{ low: 0, high: box.t, name: "t", unit: "s" }} up={{ low: -box.x, high: box.x, name: "x", unit: "m" }} width={WIDTH} height={HEIGHT} label={`Position over time: ${spring.n} steps, now ${fixed(spring.x[last] ?? 0, 3)} m`} test="plot">
+        <section class="tile stack plotted" aria-label={t("spring.position-over-time")}>
+          <Plot across={{ low: 0, high: box.t, name: "t", unit: "s" }} up={{ low: -box.x, high: box.x, name: "x", unit: "m" }} width={WIDTH} height={HEIGHT} label={t("spring.position-over-time-steps-now", { count: spring.n, fixed: fixed(spring.x[last] ?? 0, 3) })} test="plot">
             <path d={`M0 ${HEIGHT / 2}H${WIDTH}`} stroke="var(--line-strong)" />
             <path d={path(longest.t, longest.closed, box)} stroke="var(--signal)" stroke-width="5" data-test="closed" />
             {streams && <path d={path(streams.t, streams.x, box)} stroke="var(--contact)" stroke-width="2.5" stroke-dasharray="7 7" data-test="streamed" />}
@@ -144,40 +155,40 @@ export function SpringScreen({ client, drawer }: { client: SessionClient; drawer
           <ul class="legend small soft">
             <li>
               <i style={{ background: "var(--signal)", height: "5px" }} />
-              closed form of the scheme
+              {t("spring.closed-form-of-the-scheme")}
             </li>
             <li>
               <i style={{ background: "var(--cool)", height: "2px" }} />
-              this session, off by at most <span class="data" data-test="error">{`${spring.error.toExponential(1)} m`}</span>
+              {t("spring.this-session-off-by-at")}{" "}<span class="data" data-test="error">{`${spring.error.toExponential(1)} m`}</span>
             </li>
             {streams && (
               <li>
                 <i class="dashes" />
                 {streams.waitsFor.length ? (
-                  <span role="status" data-test="waits">{`The run over the streams waits for ${streams.waitsFor.join(" and ")}.`}</span>
+                  <span role="status" data-test="waits">{t("spring.the-run-over-the-streams", { waitsFor: streams.waitsFor.join(" and ") })}</span>
                 ) : (
                   <span>
-                    two solvers over streams, off by at most <span class="data" data-test="streams-error">{`${streams.error.toExponential(1)} m`}</span>
+                    {t("spring.two-solvers-over-streams-off")}{" "}<span class="data" data-test="streams-error">{`${streams.error.toExponential(1)} m`}</span>
                   </span>
                 )}
               </li>
             )}
           </ul>
           <p class="data small now">
-            <span data-test="count">{`run ${spring.run}, step ${spring.n} of ${spring.cycles || "?"}`}</span>
+            <span data-test="count">{t("spring.run-step-of", { run: spring.run, count: spring.n, cycles: spring.cycles || "?" })}</span>
             <span>{`t ${fixed(spring.t[last] ?? 0, 1)} s`}</span>
             <span>{`x ${fixed(spring.x[last] ?? 0, 4)} m`}</span>
-            {streams && <span data-test="streams">{`streams: step ${streams.n} of ${streams.cycles || "?"}`}</span>}
+            {streams && <span data-test="streams">{t("spring.streams-step-of", { count: streams.n, cycles: streams.cycles || "?" })}</span>}
           </p>
           {streams && (
             <p class="byhand">
-              <span class="small soft">The same run by hand, in a terminal beside the store:</span>
+              <span class="small soft">{t("spring.the-same-run-by-hand")}</span>
               <code class="data" tabIndex={0} data-test="by-hand">{streams.byHand}</code>
               <CopyLink link={() => streams.byHand} what="line" />
             </p>
           )}
         </section>
-        <StageView client={client} label="The mass on its spring." onStage={onStage} />
+        <StageView client={client} label={t("spring.the-mass-on-its-spring")} onStage={onStage} />
       </div>
       <div class="stack side">
         <Log client={client} />

@@ -11,9 +11,10 @@ import type { Data } from "../session/events";
 import type { Seat } from "../session/state";
 import { title } from "../session/wording";
 import { PLAYER_COLOURS, markOfSeat } from "../stage/palette";
+import { t } from "../text/words";
 import { CopyLink, linkToLobby, showLobbyLink } from "../ui/copylink";
 import { secondsLeft } from "../ui/countdown";
-import { inWords, minutes, plural, shortName } from "../text/format";
+import { inWords, minutes, shortName } from "../text/format";
 import { measured } from "../text/units";
 import { Mark } from "../ui/marks";
 import { Ruler } from "../ui/parts";
@@ -59,8 +60,8 @@ export function Waiting({ client, drawer }: { client: SessionClient; drawer: boo
   return (
     <main class="desk" id="main" tabIndex={-1}>
       <div class="tile blank">
-        <h1>Opening the scene</h1>
-        <p>Everyone here builds it together.</p>
+        <h1>{t("waiting.opening-the-scene")}</h1>
+        <p>{t("waiting.everyone-here-builds-it-together")}</p>
       </div>
     </main>
   );
@@ -75,11 +76,11 @@ function Lobby({ client, drawer }: { client: SessionClient; drawer: boolean }) {
   return (
     <main class={drawer ? "desk waiting drawer" : "desk waiting"} id="main" tabIndex={-1}>
       <div class="stack seats">
-        <section class="tile" aria-label="Seats">
+        <section class="tile" aria-label={t("waiting.seats")}>
           <header>
-            <h1>{state.series ? `Rematch, match ${state.series.match}` : state.size ? plural(state.size, "seat") : "… seats"}</h1>
+            <h1>{state.series ? t("waiting.rematch-match", { match: state.series.match }) : state.size ? t("waiting.seat", { n: state.size }) : t("waiting.seats-2")}</h1>
             <span class="sp" />
-            <span class="small mute">{ready} ready</span>
+            <span class="small mute">{t("waiting.ready-2", { ready })}</span>
           </header>
           <ul data-test="seats">
             {Array.from({ length: state.size }, (_, index) => {
@@ -90,13 +91,13 @@ function Lobby({ client, drawer }: { client: SessionClient; drawer: boolean }) {
           <SeriesScore state={state} />
           {mine && mine.player === state.host && state.seats.length < state.size && <Fill token={client.token} />}
         </section>
-        <section class="tile wide" aria-label="Rules">
+        <section class="tile wide" aria-label={t("waiting.rules")}>
           <header>
-            <h2>Rules</h2>
+            <h2>{t("waiting.rules")}</h2>
           </header>
           <div class="in">
             <dl class="kv">
-              <dt>Mode</dt>
+              <dt>{t("waiting.mode")}</dt>
               <dd>{modeName(state.mode).toLowerCase()}</dd>
               {facts.map(([name, value]) => [
                 <dt key={name}>{name}</dt>,
@@ -106,18 +107,18 @@ function Lobby({ client, drawer }: { client: SessionClient; drawer: boolean }) {
           </div>
         </section>
         <Watching client={client} />
-        <section class="tile grow wide" aria-label="Hint">
+        <section class="tile grow wide" aria-label={t("waiting.hint")}>
           <div class="in rules" style={{ paddingTop: "14px" }}>
-            <p class="small mute">{card.bodies ? "Every body has a soft side, the one with the eyes: blows there count 1.6 times, on the back 0.4 times." : "In this mode there is no body to choose."}</p>
+            <p class="small mute">{card.bodies ? t("waiting.every-body-has-a-soft") : t("waiting.in-this-mode-there-is")}</p>
           </div>
         </section>
       </div>
       {card.bodies ? (
-        <section class="tile" aria-label="Bodies">
+        <section class="tile" aria-label={t("waiting.bodies")}>
           <header>
-            <h1>{mine ? "Choose a body" : "Bodies on this mat"}</h1>
+            <h1>{mine ? t("waiting.choose-a-body") : t("waiting.bodies-on-this-mat")}</h1>
             <span class="sp" />
-            {mine && <span class="small mute wide">Arrow keys choose, Enter is ready</span>}
+            {mine && <span class="small mute wide">{t("waiting.arrow-keys-choose-enter-is")}</span>}
           </header>
           <Bodies client={client} mine={mine} seats={state.seats} />
         </section>
@@ -150,16 +151,16 @@ function Lobby({ client, drawer }: { client: SessionClient; drawer: boolean }) {
 function chosen(mode: string, params: Data): (readonly [string, string])[] {
   if (mode === "duel") {
     return [
-      ["Turn", `${num(params, "turn_s", 20)} s`],
-      ["Turns each, at most", String(num(params, "rounds", 15))],
-      ["Rounds", num(params, "rounds_to_win", 0) > 1 ? `best of ${2 * num(params, "rounds_to_win", 1) - 1}` : Object.keys(params).length ? "one" : "best of 3 between people"],
+      [t("waiting.turn"), `${num(params, "turn_s", 20)} s`],
+      [t("waiting.turns-each-at-most"), String(num(params, "rounds", 15))],
+      [t("waiting.rounds"), num(params, "rounds_to_win", 0) > 1 ? t("waiting.best-of", { rounds_to_win: 2 * num(params, "rounds_to_win", 1) - 1 }) : Object.keys(params).length ? "one" : t("waiting.best-of-3-between-people")],
     ];
   }
   if (mode === "curling") {
     return [
-      ["Turn", `${num(params, "turn_s", 20)} s`],
-      ["Ends", String(num(params, "ends", 3))],
-      ["Stones each", String(num(params, "stones", 4))],
+      [t("waiting.turn"), `${num(params, "turn_s", 20)} s`],
+      [t("waiting.ends"), String(num(params, "ends", 3))],
+      [t("waiting.stones-each"), String(num(params, "stones", 4))],
     ];
   }
   return [];
@@ -174,10 +175,10 @@ function SeatRow({ seat, mine, host, bodies }: { seat: Seat; mine: boolean; host
           <PlayerName who={seat} after={mine ? ", you" : ""} />
         </h2>
         <span class="small mute">
-          {[bodies ? title(seat.body) : "", host ? "hosts" : "", seat.kind === "bot" ? (seat.fills ? "makes room for people" : "") : ""].filter(Boolean).join(" · ")}
+          {[bodies ? title(seat.body) : "", host ? "hosts" : "", seat.kind === "bot" ? (seat.fills ? t("waiting.makes-room-for-people") : "") : ""].filter(Boolean).join(" · ")}
         </span>
       </div>
-      {!seat.connected ? <span class="tag end">Away</span> : seat.ready ? <span class="tag run">Ready</span> : <span class="tag pause">{bodies ? "Choosing" : "Not yet"}</span>}
+      {!seat.connected ? <span class="tag end">{t("waiting.away")}</span> : seat.ready ? <span class="tag run">{t("waiting.ready")}</span> : <span class="tag pause">{bodies ? t("waiting.choosing") : t("waiting.not-yet")}</span>}
     </li>
   );
 }
@@ -186,7 +187,7 @@ function SeatRow({ seat, mine, host, bodies }: { seat: Seat; mine: boolean; host
 function Fill({ token }: { token: string }) {
   return (
     <div class="row" style={{ padding: "10px 16px 14px" }}>
-      <select class="btn s" aria-label="How bots play" value={wantedSkill.value} onChange={(event) => (wantedSkill.value = event.currentTarget.value)} data-test="skill">
+      <select class="btn s" aria-label={t("waiting.how-bots-play")} value={wantedSkill.value} onChange={(event) => (wantedSkill.value = event.currentTarget.value)} data-test="skill">
         {SKILLS.map((skill) => (
           <option key={skill.value} value={skill.value}>
             {skill.text}
@@ -194,7 +195,7 @@ function Fill({ token }: { token: string }) {
         ))}
       </select>
       <button class="btn s main" style={{ flex: 1 }} onClick={() => void fill(token)} aria-busy={busy.value === "fill"} data-test="fill">
-        Fill with bots
+        {t("waiting.fill-with-bots")}
       </button>
     </div>
   );
@@ -208,8 +209,8 @@ function FreeRow({ client, held }: { client: SessionClient; held: HeldSeat | nul
     <li class="st" data-test={left > 0 ? "held" : undefined}>
       <span class="fr" />
       <div>
-        <h2 class="h3 mute">{held && left > 0 ? `Held for ${shortName(held.name)}` : "Free seat"}</h2>
-        <span class="small mute">{left > 0 ? `for ${minutes(left)}, then for anyone` : "Share the code, or wait for someone"}</span>
+        <h2 class="h3 mute">{held && left > 0 ? t("waiting.held-for", { name: shortName(held.name) }) : t("waiting.free-seat")}</h2>
+        <span class="small mute">{left > 0 ? t("waiting.for-then-for-anyone", { left: minutes(left) }) : t("waiting.share-the-code-or-wait")}</span>
       </div>
     </li>
   );
@@ -238,7 +239,7 @@ function Bodies({ client, mine, seats }: { client: SessionClient; mine: Seat | n
     }
   };
   return (
-    <div class="bodies scroll" role={mine ? "radiogroup" : "group"} aria-label="Bodies" onKeyDown={readyNow} data-test="bodies">
+    <div class="bodies scroll" role={mine ? "radiogroup" : "group"} aria-label={t("waiting.bodies")} onKeyDown={readyNow} data-test="bodies">
       {list.map((body) => (
         <BodyCard key={body.id} body={body} image={images.get(body.id) ?? null} most={most} chosen={mine?.body === body.id} others={seats.filter((seat) => seat.body === body.id && seat !== mine)} disabled={!mine} onChoose={choose} />
       ))}
@@ -292,18 +293,18 @@ function Invite({ token }: { token: string }) {
     return { count, d };
   }, [link]);
   return (
-    <section class="tile" aria-label="Invite someone">
+    <section class="tile" aria-label={t("waiting.invite-someone")}>
       <header>
-        <h2>Invite someone</h2>
+        <h2>{t("waiting.invite-someone")}</h2>
       </header>
       <div class="in row" style={{ flexDirection: "row", gap: "16px" }}>
         <div class="qr">
-          <svg viewBox={`0 0 ${svg.count} ${svg.count}`} role="img" aria-label="The link as a QR code" shape-rendering="crispEdges">
+          <svg viewBox={`0 0 ${svg.count} ${svg.count}`} role="img" aria-label={t("waiting.the-link-as-a-qr")} shape-rendering="crispEdges">
             <path d={svg.d} fill="#12211D" />
           </svg>
         </div>
         <div class="col" style={{ flex: 1, justifyContent: "space-between", alignSelf: "stretch" }}>
-          <span class="codebig" data-test="code" aria-label={`Code ${[...token].join(" ")}`}>{`${token.slice(0, 4)}\n${token.slice(4)}`}</span>
+          <span class="codebig" data-test="code" aria-label={t("waiting.code", { what: [...token].join(" ") })}>{`${token.slice(0, 4)}\n${token.slice(4)}`}</span>
           <CopyLink link={() => link} onFail={showLobbyLink} />
         </div>
       </div>
@@ -321,13 +322,13 @@ function Foot({ client, mine }: { client: SessionClient; mine: Seat | null }) {
   const starting = state.status === "starting";
   const body = bodies.value.find((one) => one.id === mine?.body)?.name ?? title(mine?.body ?? "");
   return (
-    <section class="tile foot" aria-label="Ready">
+    <section class="tile foot" aria-label={t("waiting.ready")}>
       <div class="col" style={{ flex: 1 }}>
         <p>
-          <b>{starting ? "The session is starting." : free > 0 && state.held.length >= free ? `Waiting for ${state.held.map((one) => shortName(one.name)).join(", ")}.` : free > 0 ? `${inWords(free)} ${free === 1 ? "seat is" : "seats are"} free.` : `Starts when ${state.size === 2 ? "both" : `all ${inWords(state.size).toLowerCase()}`} are ready.`}</b>{" "}
+          <b>{starting ? t("waiting.the-session-is-starting") : free > 0 && state.held.length >= free ? t("waiting.waiting-for", { held: state.held.map((one) => shortName(one.name)).join(", ") }) : free > 0 ? t("waiting.free", { free: inWords(free), what: free === 1 ? t("waiting.seat-is") : t("waiting.seats-are") }) : t("waiting.starts-when-are-ready", { what: state.size === 2 ? t("waiting.both") : t("waiting.all", { size: inWords(state.size).toLowerCase() }) })}</b>{" "}
           {!starting && state.closesAt > 0 && (
             <span class="soft">
-              The lobby times out in <span class="data">{minutes(left)}</span>
+              {t("waiting.the-lobby-times-out-in")}{" "}<span class="data">{minutes(left)}</span>
             </span>
           )}
         </p>
@@ -335,10 +336,10 @@ function Foot({ client, mine }: { client: SessionClient; mine: Seat | null }) {
       </div>
       {mine ? (
         <button class={mine.ready ? "btn l" : "btn now l"} aria-pressed={mine.ready} disabled={starting} onClick={() => void client.command("ready", { ready: !mine.ready })} data-test="ready">
-          {starting ? "Starting" : mine.ready ? "Ready. Not yet?" : (modeCard(state.mode).bodies ? `Ready as ${body}` : "Ready")}
+          {starting ? t("waiting.starting") : mine.ready ? t("waiting.ready-not-yet") : (modeCard(state.mode).bodies ? t("waiting.ready-as", { body }) : t("waiting.ready"))}
         </button>
       ) : (
-        <span class="mute">You are watching.</span>
+        <span class="mute">{t("waiting.you-are-watching")}</span>
       )}
     </section>
   );

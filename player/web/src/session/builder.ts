@@ -3,6 +3,7 @@
 
 import { computed, signal } from "@preact/signals";
 import type { ReadonlySignal, Signal } from "@preact/signals";
+import { t } from "../text/words";
 import type { ErrorData } from "../wire/messages";
 import { WORLD_ID, deltaOf, readBody, readWorld } from "../wire/scene";
 import type { SceneListing, SceneReport } from "../wire/answers";
@@ -410,7 +411,9 @@ export class Builder {
   }
 }
 
-const TOO_LARGE: ErrorData = { code: "document_too_large", message: "the document of a body is too large", field: null };
+const TOO_LARGE: ErrorData = { code: "document_too_large", get message() {
+   return t("builder.the-document-of-a-body");
+ }, field: null };
 
 function bytesOf(edit: Record<string, unknown>): number {
   return new TextEncoder().encode(JSON.stringify(edit)).length + 1;

@@ -5,6 +5,7 @@ import { signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 import { Refused, Session, peerClass } from "@tussle/client";
 import type { Frame, Heard, SocketClass, Topology, Way } from "@tussle/client";
+import { t } from "../text/words";
 import { CLOSE } from "../wire/messages";
 import type { ErrorData, Event, NoticeData, SessionView, WelcomeData } from "../wire/messages";
 import type { Join } from "../wire/answers";
@@ -247,7 +248,7 @@ export class SessionClient {
 
   private noticed({ state: change, reason, turn_ends_at }: NoticeData): void {
     if (change !== "paused" && change !== "resumed") return;
-    this.paused.value = change === "paused" ? reason || "the service is paused" : null;
+    this.paused.value = change === "paused" ? reason || t("client.the-service-is-paused") : null;
     if (change === "resumed") this.state.value = { ...this.state.value, turnEndsAt: turn_ends_at, pausedAt: 0 };
   }
 

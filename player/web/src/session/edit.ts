@@ -1,6 +1,7 @@
 // What the editor does to bodies: each function takes bodies and returns new ones. Geometry comes in as the vertices of
 // the shape in its own frame [m]. Pure.
 
+import { t } from "../text/words";
 import type { Body, Quat, Recipe, Vec3, World } from "../wire/scene";
 import { DEFAULT_RAIL } from "../wire/scene";
 import { likeness } from "./materials";
@@ -140,8 +141,8 @@ export function freshId(taken: ReadonlySet<string>, wanted: string): string {
 
 /** Why a body cannot be called this, or "". */
 export function wrongName(taken: ReadonlySet<string>, name: string): string {
-  if (!NAME.test(name) || name === "world") return "A name has at most 48 letters a to z, digits, - and _.";
-  return taken.has(name) ? "Another body has this name." : "";
+  if (!NAME.test(name) || name === "world") return t("edit.a-name-has-at-most");
+  return taken.has(name) ? t("edit.another-body-has-this-name") : "";
 }
 
 // -- making

@@ -2,6 +2,7 @@
 // solver is stable and quick with; they are lower than the real ones of wood, steel, ice and stone, which do not bend
 // visibly either way.
 
+import { t } from "../text/words";
 import type { Material } from "../wire/scene";
 
 export interface Preset {
@@ -12,12 +13,24 @@ export interface Preset {
 }
 
 export const PRESETS: readonly Preset[] = [
-  { id: "rubber", name: "Rubber", colour: "#6F7F86", material: { density: 1100, stiffness: 2e6, poisson: 0.45, friction: 0.9, damping: 0.3 } },
-  { id: "wood", name: "Wood", colour: "#B9A88C", material: { density: 600, stiffness: 2e7, poisson: 0.3, friction: 0.45, damping: 0.1 } },
-  { id: "steel", name: "Steel", colour: "#9FB0BC", material: { density: 7800, stiffness: 2e8, poisson: 0.29, friction: 0.3, damping: 0 } },
-  { id: "jelly", name: "Jelly", colour: "#A9C9B8", material: { density: 1000, stiffness: 4e4, poisson: 0.45, friction: 0.4, damping: 0.5 } },
-  { id: "ice", name: "Ice", colour: "#CBDDE2", material: { density: 917, stiffness: 5e7, poisson: 0.33, friction: 0.03, damping: 0 } },
-  { id: "stone", name: "Stone", colour: "#8FA39B", material: { density: 2500, stiffness: 5e7, poisson: 0.25, friction: 0.6, damping: 0 } },
+  { id: "rubber", get name() {
+   return t("materials.rubber");
+ }, colour: "#6F7F86", material: { density: 1100, stiffness: 2e6, poisson: 0.45, friction: 0.9, damping: 0.3 } },
+  { id: "wood", get name() {
+   return t("materials.wood");
+ }, colour: "#B9A88C", material: { density: 600, stiffness: 2e7, poisson: 0.3, friction: 0.45, damping: 0.1 } },
+  { id: "steel", get name() {
+   return t("materials.steel");
+ }, colour: "#9FB0BC", material: { density: 7800, stiffness: 2e8, poisson: 0.29, friction: 0.3, damping: 0 } },
+  { id: "jelly", get name() {
+   return t("materials.jelly");
+ }, colour: "#A9C9B8", material: { density: 1000, stiffness: 4e4, poisson: 0.45, friction: 0.4, damping: 0.5 } },
+  { id: "ice", get name() {
+   return t("materials.ice");
+ }, colour: "#CBDDE2", material: { density: 917, stiffness: 5e7, poisson: 0.33, friction: 0.03, damping: 0 } },
+  { id: "stone", get name() {
+   return t("materials.stone");
+ }, colour: "#8FA39B", material: { density: 2500, stiffness: 5e7, poisson: 0.25, friction: 0.6, damping: 0 } },
 ];
 
 export function presetOf(material: Material): Preset | null {

@@ -1,5 +1,6 @@
 // The state of the spring-damper: the newest run of the session and of the stream solvers, beside the closed form. Pure.
 
+import { t } from "../text/words";
 import type { SpringRun } from "../wire/answers";
 import type { Event } from "../wire/messages";
 import { num, numbers, part } from "./events";
@@ -77,7 +78,7 @@ export interface Streamed extends Spring {
 
 export function streamed(begun: { run: string; stream: string }, name: string, start: { x: number; v: number }): Streamed {
   const state = JSON.stringify({ x: start.x, v: start.v, t: 0 });
-  const byHand = `redis-cli XADD '${begun.stream}' '*' name ${name} in '${state}' out '${state}'`;
+  const byHand = t("spring.redis-cli-xadd-name-in", { stream: begun.stream, name, state });
   return { ...EMPTY_SPRING, id: begun.run, byHand, after: "", done: false, waitsFor: [], t: [0], x: [start.x], closed: [start.x] };
 }
 

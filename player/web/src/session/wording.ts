@@ -1,5 +1,6 @@
 // Turns an event into one line of the log, or none. Pure.
 
+import { t } from "../text/words";
 import type { Event } from "../wire/messages";
 import { fixed, group, ordinal, shortName } from "../text/format";
 import { measured } from "../text/units";
@@ -12,7 +13,7 @@ const QUIET = 1;
 
 export function describe(state: SessionState, event: Event): LogRow | null {
   const d = event.d;
-  const name = (seat: number): string => shortName(state.seats.find((one) => one.seat === seat)?.name ?? `Seat ${seat + 1}`);
+  const name = (seat: number): string => shortName(state.seats.find((one) => one.seat === seat)?.name ?? t("wording.seat", { seat: seat + 1 }));
   const body = (seat: number): string => title(state.seats.find((one) => one.seat === seat)?.body ?? "");
   const row = (text: string, turn = false, seat: number | null = null): LogRow => ({
     v: event.v,
@@ -24,43 +25,43 @@ export function describe(state: SessionState, event: Event): LogRow | null {
   const seat = num(d, "seat", -1);
   switch (event.t) {
     case "seat_taken":
-      return row(`${shortName(str(d, "name"))} took seat ${seat + 1}`);
+      return row(t("wording.took-seat", { name: shortName(str(d, "name")), seat: seat + 1 }));
     case "seat_left":
-      if (str(d, "reason") === "gave_way") return row("A bot gave its seat to a person");
-      return row(str(d, "reason") === "left" || !str(d, "reason") ? `${name(seat)} left` : `${name(seat)} lost the seat`);
+      if (str(d, "reason") === "gave_way") return row(t("wording.a-bot-gave-its-seat"));
+      return row(str(d, "reason") === "left" || !str(d, "reason") ? t("wording.left", { seat: name(seat) }) : t("wording.lost-the-seat", { seat: name(seat) }));
     case "bots_asked":
-      return num(d, "count") ? row(num(d, "count") === 1 ? "A bot is coming" : `${num(d, "count")} bots are coming`) : null;
+      return num(d, "count") ? row(num(d, "count") === 1 ? t("wording.a-bot-is-coming") : t("wording.bots-are-coming", { count: num(d, "count") })) : null;
     case "seats_released":
-      return row("The free seats are for anyone now");
+      return row(t("wording.the-free-seats-are-for"));
     case "seat_disconnected":
-      return row(`${name(seat)} lost the connection`);
+      return row(t("wording.lost-the-connection", { seat: name(seat) }));
     case "running":
-      return row(state.mode === "duel" ? "The bodies settle on the mat" : state.mode === "curling" ? "The sheet is laid out" : "The session begins");
+      return row(state.mode === "duel" ? t("wording.the-bodies-settle-on-the") : state.mode === "curling" ? t("wording.the-sheet-is-laid-out") : t("wording.the-session-begins"));
     case "stone_lost":
-      return row(str(d, "cause") === "short" ? `${name(ownerOf(state.curling, num(d, "stone")))}’s stone came to rest too short` : `${name(ownerOf(state.curling, num(d, "stone")))}’s stone is off the sheet`);
+      return row(str(d, "cause") === "short" ? t("wording.s-stone-came-to-rest", { curling: name(ownerOf(state.curling, num(d, "stone"))) }) : t("wording.s-stone-is-off-the", { curling: name(ownerOf(state.curling, num(d, "stone"))) }));
     case "bout_ended": {
       const winner = num(d, "winner", -1);
-      return row(winner < 0 ? `Round ${num(d, "bout")}: nobody wins` : `${name(winner)} wins round ${num(d, "bout")}`, true, winner < 0 ? null : winner);
+      return row(winner < 0 ? t("wording.round-nobody-wins", { bout: num(d, "bout") }) : t("wording.wins-round", { winner: name(winner), bout: num(d, "bout") }), true, winner < 0 ? null : winner);
     }
     case "bout_started":
-      return row(`Round ${num(d, "bout")}: every body is whole again`);
+      return row(t("wording.round-every-body-is-whole", { bout: num(d, "bout") }));
     case "rim_cracked":
-      return row(`The rim cracks on two sides: they fall before round ${num(d, "falls")}`, true);
+      return row(t("wording.the-rim-cracks-on-two", { falls: num(d, "falls") }), true);
     case "rim_fell":
-      return row("Two sides of the mat fall", true);
+      return row(t("wording.two-sides-of-the-mat"), true);
     case "end_scored":
-      return row(num(d, "seat", -1) < 0 ? `End ${num(d, "end")}: no stone counts` : `End ${num(d, "end")}: ${num(d, "points")} for ${name(seat)}`, true, seat);
+      return row(num(d, "seat", -1) < 0 ? t("wording.end-no-stone-counts", { end: num(d, "end") }) : t("wording.end-for", { end: num(d, "end"), points: num(d, "points"), seat: name(seat) }), true, seat);
     case "turn_started":
-      return row(`${name(seat)}’s turn`, true, seat);
+      return row(t("wording.s-turn", { seat: name(seat) }), true, seat);
     case "action":
-      if (state.mode === "curling") return row(str(d, "kind") === "skip" ? `${name(seat)} skipped a stone` : `${name(seat)} slid a stone, ${measured("speed", num(d, "power") * num(state.brief?.rules ?? {}, "speed"))}`);
+      if (state.mode === "curling") return row(str(d, "kind") === "skip" ? t("wording.skipped-a-stone", { seat: name(seat) }) : t("wording.slid-a-stone", { seat: name(seat), measured: measured("speed", num(d, "power") * num(state.brief?.rules ?? {}, "speed")) }));
       return row(action(str(d, "kind"), name(seat), body(seat), num(d, "impulse_Ns"), speed(state, seat, num(d, "impulse_Ns"))));
     case "blow": {
       const blow = readBlow(d, event.tick);
       if (blow.impulse < QUIET) return null;
       if (state.mode === "curling") {
         const [a, b] = [ownerOf(state.curling, blow.a), ownerOf(state.curling, blow.b)];
-        const whose = a === b ? `Two stones of ${name(a)} touched, ` : `A stone of ${name(a)} touched one of ${name(b)}, `;
+        const whose = a === b ? t("wording.two-stones-of-touched", { a: name(a) }) : t("wording.a-stone-of-touched-one", { a: name(a), b: name(b) });
         return { v: event.v, tick: blow.tick, turn: false, seat: null, parts: [{ text: whose, strong: false }, { text: measured("impulse", blow.impulse), strong: true }] };
       }
       const [first, second] = state.turnSeat === blow.b ? [blow.b, blow.a] : [blow.a, blow.b];
@@ -72,62 +73,62 @@ export function describe(state: SessionState, event: Event): LogRow | null {
         turn: false,
         seat: null,
         parts: [
-          { text: `${name(first)} touched ${name(second)}, `, strong: false },
+          { text: t("wording.touched", { first: name(first), second: name(second) }), strong: false },
           { text: measured("impulse", blow.impulse), strong: true },
           { text: losses.length ? `. ${losses.join(", ")}` : "", strong: false },
         ],
       };
     }
     case "out": {
-      const where = ` in ${ordinal(num(d, "place"))} place`;
+      const where = t("wording.in-place", { place: ordinal(num(d, "place")) });
       const cause = str(d, "cause");
-      if (cause === "fallen") return row(`${name(seat)} is off the mat,${where}`);
-      if (cause === "broken") return row(`${name(seat)}’s body is broken,${where}`);
-      return row(`${name(seat)} gave up the seat,${where}`);
+      if (cause === "fallen") return row(t("wording.is-off-the-mat", { seat: name(seat), where }));
+      if (cause === "broken") return row(t("wording.s-body-is-broken", { seat: name(seat), where }));
+      return row(t("wording.gave-up-the-seat", { seat: name(seat), where }));
     }
     case "turn_ended":
-      if (d["undone"] === true) return row("The guard rule: the stones are put back");
-      if (state.mode === "curling") return row("All stones are at rest");
-      return row(str(d, "end") === "limit" ? "The turn reached its limit of 4 s" : "All bodies are at rest");
+      if (d["undone"] === true) return row(t("wording.the-guard-rule-the-stones"));
+      if (state.mode === "curling") return row(t("wording.all-stones-are-at-rest"));
+      return row(str(d, "end") === "limit" ? t("wording.the-turn-reached-its-limit") : t("wording.all-bodies-are-at-rest"));
     case "result": {
       const result = readResult(d);
-      const won = state.mode === "curling" && result.cause === "points" ? `${name(result.winner ?? -1)} wins, ${[...result.points].sort((a, b) => b - a).join(" to ")}` : `${name(result.winner ?? -1)} ${result.cause === "bouts" ? "wins the match" : result.cause === "rounds" ? "wins on health" : "is the last one standing"}`;
-      return row(result.winner === null ? "Nobody is ahead: a draw" : won, true, result.winner);
+      const won = state.mode === "curling" && result.cause === "points" ? t("wording.wins", { name: name(result.winner ?? -1), sort: [...result.points].sort((a, b) => b - a).join(" to ") }) : `${name(result.winner ?? -1)} ${result.cause === "bouts" ? t("wording.wins-the-match") : result.cause === "rounds" ? t("wording.wins-on-health") : t("wording.is-the-last-one-standing")}`;
+      return row(result.winner === null ? t("wording.nobody-is-ahead-a-draw") : won, true, result.winner);
     }
     case "slot_granted":
-      return row(`${name(seat)} holds ${title(str(d, "body"))}`);
+      return row(t("wording.holds", { seat: name(seat), body: title(str(d, "body")) }));
     case "slot_freed":
-      return str(d, "cause") === "expired" ? row(`${name(seat)}’s hold on ${title(str(d, "body"))} ran out`) : null;
+      return str(d, "cause") === "expired" ? row(t("wording.s-hold-on-ran-out", { seat: name(seat), body: title(str(d, "body")) })) : null;
     case "spawned":
-      return row(`${name(seat)} put ${title(str(d, "id"))} on the mat`);
+      return row(t("wording.put-on-the-mat", { seat: name(seat), id: title(str(d, "id")) }));
     case "removed":
-      return row(`${name(seat)} took ${title(str(d, "id"))} away`);
+      return row(t("wording.took-away", { seat: name(seat), id: title(str(d, "id")) }));
     case "returned":
-      return row(`${title(str(d, "id"))} was off the mat and is back`);
+      return row(t("wording.was-off-the-mat-and", { id: title(str(d, "id")) }));
     case "joint_broken":
-      return row(str(d, "b") ? `The joint of ${title(str(d, "a"))} and ${title(str(d, "b"))} broke` : `The joint of ${title(str(d, "a"))} broke`);
+      return row(str(d, "b") ? t("wording.the-joint-of-and-broke", { a: title(str(d, "a")), b: title(str(d, "b")) }) : t("wording.the-joint-of-broke", { a: title(str(d, "a")) }));
     case "freeze":
-      return row(d["frozen"] === true ? "The world is paused" : "The world runs again");
+      return row(d["frozen"] === true ? t("wording.the-world-is-paused") : t("wording.the-world-runs-again"));
     case "gravity":
-      return row(`Gravity is ${fixed(num(d, "strength"), 1)} m/s²`);
+      return row(t("wording.gravity-is-m-s", { strength: fixed(num(d, "strength"), 1) }));
     case "mark":
-      return row("The state is remembered");
+      return row(t("wording.the-state-is-remembered"));
     case "undo":
-      return row("Back to the remembered state");
+      return row(t("wording.back-to-the-remembered-state"));
     case "reset":
-      return row("Everything is back at the start");
+      return row(t("wording.everything-is-back-at-the"));
     case "session_paused":
-      return row("Paused by an operator");
+      return row(t("wording.paused-by-an-operator"));
     case "session_resumed":
-      return row("The session continues");
+      return row(t("wording.the-session-continues"));
     case "recovered":
-      return row(d["exact"] === false ? `Restored from tick ${group(num(d, "tick"))} by another build of the server` : "Restored: nothing was lost");
+      return row(d["exact"] === false ? t("wording.restored-from-tick-by-another", { tick: group(num(d, "tick")) }) : t("wording.restored-nothing-was-lost"));
     case "joined":
-      return row(`${name(seat)} joined`);
+      return row(t("wording.joined", { seat: name(seat) }));
     case "left":
-      return row(`${name(seat)} left`);
+      return row(t("wording.left", { seat: name(seat) }));
     case "failed":
-      return row(`The session stopped: ${str(d, "reason") || "an error on the server’s side"}`);
+      return row(t("wording.the-session-stopped", { reason: str(d, "reason") || t("wording.an-error-on-the-servers") }));
     default:
       return null;
   }
@@ -137,16 +138,16 @@ function action(kind: string, name: string, body: string, impulse: number, speed
   const pace = speed === null ? measured("impulse", impulse) : measured("speed", speed);
   switch (kind) {
     case "launch":
-      if (impulse === 0) return `${name} stayed where ${body} is`;
-      return `${name} launched ${body}, ${pace}`;
+      if (impulse === 0) return t("wording.stayed-where-is", { name, body });
+      return t("wording.launched", { name, body, pace });
     case "spin":
-      return `${name} spun ${body}, ${pace}`;
+      return t("wording.spun", { name, body, pace });
     case "hop":
-      return `${name} hopped with ${body}, ${pace}`;
+      return t("wording.hopped-with", { name, body, pace });
     case "brace":
-      return `${name} braced ${body}`;
+      return t("wording.braced", { name, body });
     case "skip":
-      return `${name} skipped the turn`;
+      return t("wording.skipped-the-turn", { name });
     default:
       return `${name}: ${kind}`;
   }

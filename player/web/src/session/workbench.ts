@@ -3,6 +3,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import type { ReadonlySignal, Signal } from "@preact/signals";
+import { t } from "../text/words";
 import { WORLD_ID, readWorld, same, writeBody, writeWorld } from "../wire/scene";
 import type { Body, Kind, Quat, Raw, Recipe, Vec3, World } from "../wire/scene";
 import type { Builder, Change } from "./builder";
@@ -103,7 +104,7 @@ export class Workbench {
     const at = bodies.findIndex((body) => body.id === this.selected.peek().at(-1));
     const next = bodies[(at < 0 ? (by > 0 ? 0 : bodies.length - 1) : at + by + bodies.length) % bodies.length]!;
     this.select([next.id]);
-    this.said.value = `${next.id} is chosen.`;
+    this.said.value = t("workbench.is-chosen", { id: next.id });
   }
 
   private letGo(id: string): void {
@@ -189,7 +190,7 @@ export class Workbench {
     const id = freshId(this.taken, name);
     const made = { ...madeBody(id, shape, kind, preset, [0, 0, 0]), material };
     const body = { ...made, position: this.freePlace(extentOf(made, mesh.vertices)) };
-    const adding = this.commit([{ body: id, document: writeBody(body) }], `${id} is on the floor.`);
+    const adding = this.commit([{ body: id, document: writeBody(body) }], t("workbench.is-on-the-floor", { id }));
     this.select([id]);
     await adding;
   }
@@ -198,7 +199,7 @@ export class Workbench {
     const group = this.chosen.peek();
     this.cancel();
     const left = withoutBodies(this.builder.world.peek(), new Set(group.map((body) => body.id)));
-    const removing = this.commit([...group.map((body) => ({ body: body.id, document: null })), ...this.worldAfter(left)], group.length === 1 ? `${group[0]!.id} is removed.` : `${group.length} bodies are removed.`);
+    const removing = this.commit([...group.map((body) => ({ body: body.id, document: null })), ...this.worldAfter(left)], group.length === 1 ? t("workbench.is-removed", { id: group[0]!.id }) : t("workbench.bodies-are-removed", { groupCount: group.length }));
     this.selected.value = [];
     return removing;
   }
@@ -215,7 +216,7 @@ export class Workbench {
     const document = this.builder.documents.peek().get(old);
     if (!document || wrongName(this.taken, name)) return false;
     const world = withName(this.builder.world.peek(), old, name);
-    const renaming = this.commit([{ body: old, document: null }, { body: name, document: { ...document, id: name } }, ...this.worldAfter(world)], `${old} is called ${name} now.`);
+    const renaming = this.commit([{ body: old, document: null }, { body: name, document: { ...document, id: name } }, ...this.worldAfter(world)], t("workbench.is-called-now", { old, name }));
     this.select([name]);
     const done = await renaming;
     if (!done && this.selected.peek().includes(name)) this.select([old]);
@@ -287,12 +288,12 @@ export class Workbench {
       used.add(id);
       return copyOf(body, id, AXES.map((one) => (one === free.axis ? free.by : 0)) as unknown as Vec3);
     });
-    await this.place(made, made.length === 1 ? `${made[0]!.id} is a copy.` : `${made.length} copies.`);
+    await this.place(made, made.length === 1 ? t("workbench.is-a-copy", { id: made[0]!.id }) : t("workbench.copies", { madeCount: made.length }));
   }
 
   async array(count: number, axis: Axis, step: number): Promise<void> {
     const made = arrayOf(this.chosen.peek(), Math.min(MOST_COPIES, count), axis, step, this.taken);
-    await this.place(made, `${made.length} copies along ${axis}.`);
+    await this.place(made, t("workbench.copies-along", { madeCount: made.length, axis }));
   }
 
   async mirror(axis: Axis): Promise<void> {
@@ -302,7 +303,7 @@ export class Workbench {
       used.add(id);
       return mirrored(body, id, axis);
     });
-    await this.place(made, `Mirrored across ${axis} = 0.`);
+    await this.place(made, t("workbench.mirrored-across-0", { axis }));
   }
 
   /** Lower or raise the chosen bodies onto what is below them, a gap above it. */
@@ -312,7 +313,7 @@ export class Workbench {
     const all = extentOfAll(extents ?? []);
     if (!extents || !all) return Promise.resolve(false);
     const below = this.others(group).filter((one) => one.high[1] <= all.low[1] + 1e-6 || one.high[1] <= (all.low[1] + all.high[1]) / 2);
-    return this.write(groundedAt(group, extents, topBelow(all, below, 0), this.gap), "On the ground.");
+    return this.write(groundedAt(group, extents, topBelow(all, below, 0), this.gap), t("workbench.on-the-ground"));
   }
 
   /** The chosen bodies in a pile over the lowest one; a single one onto everything under and over it. */
@@ -322,13 +323,13 @@ export class Workbench {
     const all = extentOfAll(extents ?? []);
     if (!extents || !all) return Promise.resolve(false);
     const made = group.length === 1 ? groundedAt(group, extents, topBelow(all, this.others(group), 0), this.gap) : stacked(group, extents, this.gap);
-    return this.write(made, "Stacked with a gap.");
+    return this.write(made, t("workbench.stacked-with-a-gap"));
   }
 
   /** Add a floor where there is none. */
   addFloor(): Promise<boolean> {
     const body: Body = { ...madeBody(FLOOR, { kind: "slab", params: { size: FLOOR_SIZE } }, "static", { id: "", name: "", colour: "", material: FLOOR_MATERIAL }, [0, 0, 0]) };
-    return this.commit([{ body: FLOOR, document: writeBody(body) }], "The floor is added.");
+    return this.commit([{ body: FLOOR, document: writeBody(body) }], t("workbench.the-floor-is-added"));
   }
 
   /** Four walls around the floor. */
@@ -337,7 +338,7 @@ export class Workbench {
     const mesh = floor && (await this.shapes.load(floor.shape));
     if (!floor || !mesh) return false;
     const made = walls(extentOf(floor, mesh.vertices), height, this.gap, floor.material, this.taken);
-    return this.commit(made.map((body) => ({ body: body.id, document: writeBody(body) })), `${made.length} walls.`);
+    return this.commit(made.map((body) => ({ body: body.id, document: writeBody(body) })), t("workbench.walls", { madeCount: made.length }));
   }
 
   /** Replace the scene with a whole document. Throws Error if it is not one. */
@@ -357,7 +358,7 @@ export class Workbench {
     const removed = [...known.keys()].filter((id) => id !== WORLD_ID && !wanted.has(id)).map((body) => ({ body, document: null }));
     const written = [...wanted].map(([body, document]) => ({ body, document }));
     const changes = [...removed, ...written, { body: WORLD_ID, document: writeWorld(readWorld(whole)) }].filter((one) => !same(one.document, known.get(one.body)));
-    return this.commit(changes, "The scene of the file is loaded.").finally(() => {
+    return this.commit(changes, t("workbench.the-scene-of-the-file")).finally(() => {
       for (const { body } of changes) this.builder.release(body);
     });
   }

@@ -1,5 +1,7 @@
 // Numbers and names as people read them: thin groups, true minus, units; a gap is never rounded down to 0.
 
+import { t } from "./words";
+
 const THIN = "\u2009";
 
 export function group(value: number): string {
@@ -38,12 +40,12 @@ export function clockTime(seconds: number, digits = 2): string {
 
 /** A gap in metres, in mm or µm, with the digits that keep it above 0. */
 export function gap(metres: number): string {
-  if (!Number.isFinite(metres)) return "none near";
+  if (!Number.isFinite(metres)) return t("format.none-near");
   const mm = metres * 1000;
-  if (mm >= 0.1) return `${mm.toFixed(2)} mm`;
+  if (mm >= 0.1) return t("format.mm", { mm: mm.toFixed(2) });
   const um = mm * 1000;
   if (um >= 0.1) return `${um.toFixed(um >= 10 ? 0 : 1)} µm`;
-  return `${(um * 1000).toPrecision(2)} nm`;
+  return t("format.nm", { toPrecision: (um * 1000).toPrecision(2) });
 }
 
 /** A guest's name without the four characters that make it unique. */
@@ -67,11 +69,6 @@ export function ordinal(place: number): string {
   return ["", "first", "second", "third", "fourth", "fifth", "sixth"][place] ?? `${place}th`;
 }
 
-export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${group(count)} ${count === 1 ? one : many}`;
-}
-
-const WORDS = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"];
 export function inWords(count: number): string {
-  return WORDS[count] ?? String(count);
+  return t("format.numbers").split(" ")[count] ?? String(count);
 }

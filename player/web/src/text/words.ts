@@ -24,5 +24,8 @@ export function t(word: Word, values: Readonly<Record<string, string | number>> 
   const forms = words[word].split("|");
   const n = values["n"];
   const form = forms.length > 1 && typeof n === "number" && plurals.select(n) !== "one" ? forms[1]! : forms[0]!;
-  return form.replace(/\{(\w+)\}/g, (whole, name: string) => (name in values ? String(values[name]) : whole));
+  return form.replace(/\{(\w+)\}/g, (whole, name: string) => (name in values ? shown(name, values[name]!) : whole));
 }
+
+/** A count has its digits in groups of three; other values are as they come. */
+const shown = (name: string, value: string | number): string => (name === "n" ? String(value).replace(/\B(?=(\d{3})+$)/g, "\u2009") : String(value));

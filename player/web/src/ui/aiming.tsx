@@ -13,12 +13,21 @@ import type { Drawn } from "../stage/shown";
 import type { Stage } from "../stage/stage";
 import { fixed, group } from "../text/format";
 import { amount, measured, unitOf } from "../text/units";
+import { t } from "../text/words";
 import { keyNames, useKeys, withKey } from "./keyboard";
 import type { Handlers } from "./keyboard";
 import { Icon, Ruler, Segmented } from "./parts";
 import { expose } from "./probe";
 
-const LABELS: Record<string, string> = { launch: "Launch", spin: "Spin", hop: "Hop", brace: "Brace" };
+const LABELS: Record<string, string> = { get launch() {
+   return t("aiming.launch");
+ }, get spin() {
+   return t("aiming.spin");
+ }, get hop() {
+   return t("aiming.hop");
+ }, get brace() {
+   return t("aiming.brace");
+ } };
 
 type Sent = null | { readonly tick: number | null };
 
@@ -65,7 +74,7 @@ export function useAim(client: SessionClient, state: SessionState, seat: number 
       if (answer.ok) setSent({ tick: answer.tick });
       else {
         setSent(null);
-        notify("bad", "Not sent.", `${answer.error.message}.`);
+        notify("bad", t("aiming.not-sent"), `${answer.error.message}.`);
       }
     });
   };
@@ -198,17 +207,17 @@ function elevationOf(aim: Aim): number {
 export function StageButtons({ act }: { act: Act }) {
   return (
     <div class="corner">
-      <button class="btn s sq" aria-label="Default camera" title={withKey("Default camera", "camera")} onClick={() => act.stage.current?.home()}>
+      <button class="btn s sq" aria-label={t("aiming.default-camera")} title={withKey(t("aiming.default-camera"), "camera")} onClick={() => act.stage.current?.home()}>
         <Icon name="home" />
       </button>
-      <button class="btn s sq" aria-label="Wireframe" title={withKey("Wireframe", "wire")} aria-pressed={act.wire} onClick={act.toggleWire}>
+      <button class="btn s sq" aria-label={t("aiming.wireframe")} title={withKey(t("aiming.wireframe"), "wire")} aria-pressed={act.wire} onClick={act.toggleWire}>
         <Icon name="wire" />
       </button>
     </div>
   );
 }
 
-export function AimTile({ client, state, act, labels = LABELS, pull = "Pull back from your body and let go" }: { client: SessionClient; state: SessionState; act: Act; labels?: Record<string, string>; pull?: string }) {
+export function AimTile({ client, state, act, labels = LABELS, pull = t("aiming.pull-back-from-your-body") }: { client: SessionClient; state: SessionState; act: Act; labels?: Record<string, string>; pull?: string }) {
   const { aim, yours, sent, full } = act;
   const kinds = state.brief?.kinds ?? [];
   const kind = kinds.find((one) => one.kind === aim.kind);
@@ -219,20 +228,20 @@ export function AimTile({ client, state, act, labels = LABELS, pull = "Pull back
   const moves = aim.kind !== "brace";
   const on = yours && !sent;
   return (
-    <section class={on ? "tile aim" : "tile aim idle"} aria-label="Aim" data-test="aim">
+    <section class={on ? "tile aim" : "tile aim idle"} aria-label={t("aiming.aim")} data-test="aim">
       <div class="kinds">
-        {offered.length > 1 && <Segmented label="What to do" value={aim.kind} options={offered.map((one, index) => ({ value: one.kind, text: labels[one.kind] ?? one.kind, title: `${one.note ?? ""} (${index + 1})` }))} onChoose={(next) => act.set({ ...aim, kind: next })} />}
-        <span class="small mute note1">{mine?.out ? "Your body is off the mat. You can stay and watch." : (kind?.note ?? "")}</span>
+        {offered.length > 1 && <Segmented label={t("aiming.what-to-do")} value={aim.kind} options={offered.map((one, index) => ({ value: one.kind, text: labels[one.kind] ?? one.kind, title: `${one.note ?? ""} (${index + 1})` }))} onChoose={(next) => act.set({ ...aim, kind: next })} />}
+        <span class="small mute note1">{mine?.out ? t("aiming.your-body-is-off-the") : (kind?.note ?? "")}</span>
         {takes(kind, "elevation") && (
           <label class="small soft" title={keyNames("rise", "sink")}>
-            Rise
+            {t("aiming.rise")}
             <input type="range" min={0} max={60} step={1} value={aim.elevation} disabled={!on} onInput={(event) => act.set({ ...aim, elevation: Number(event.currentTarget.value) })} />
             <span class="data" style={{ minWidth: "30px" }}>{Math.round(aim.elevation)}°</span>
           </label>
         )}
         {takes(kind, "spin") && (
           <label class="small soft" title={keyNames("rise", "sink")}>
-            Spin
+            {t("aiming.spin")}
             <input type="range" min={kind?.fields?.["spin"]?.low ?? -6} max={kind?.fields?.["spin"]?.high ?? 6} step={0.5} value={aim.spin} disabled={!on} onInput={(event) => act.set({ ...aim, spin: Number(event.currentTarget.value) })} />
             <span class="data" style={{ minWidth: "66px" }}>{fixed(aim.spin, 1)} rad/s</span>
           </label>
@@ -240,7 +249,7 @@ export function AimTile({ client, state, act, labels = LABELS, pull = "Pull back
       </div>
       <div class="pow">
         <div class="row small soft" style={{ marginBottom: "6px" }}>
-          <span>Power</span>
+          <span>{t("aiming.power")}</span>
           <span class="sp" />
           <span class="mute">{on && moves ? pull : ""}</span>
         </div>
@@ -248,7 +257,7 @@ export function AimTile({ client, state, act, labels = LABELS, pull = "Pull back
           <Ruler ticks={Math.max(5, Math.round(full / 0.1))} at={null} />
           <span class="fill" style={{ width: `${moves ? 100 * aim.power : 0}%` }} />
         </div>
-        <input type="range" aria-label="Power" aria-valuetext={measured("speed", speed)} min={0} max={1} step={0.01} value={aim.power} disabled={!on || !moves} onInput={(event) => act.set({ ...aim, power: Number(event.currentTarget.value) })} />
+        <input type="range" aria-label={t("aiming.power")} aria-valuetext={measured("speed", speed)} min={0} max={1} step={0.01} value={aim.power} disabled={!on || !moves} onInput={(event) => act.set({ ...aim, power: Number(event.currentTarget.value) })} />
       </div>
       <div class="reads">
         <span class="rd">
@@ -257,7 +266,7 @@ export function AimTile({ client, state, act, labels = LABELS, pull = "Pull back
         </span>
         <span class="rd">
           <b data-test="bearing">{moves ? `${fixed(bearing(aim.azimuth, kind), 1)}°` : "–"}</b>
-          <span>bearing</span>
+          <span>{t("aiming.bearing")}</span>
         </span>
         {mass > 0 && (
           <span class="rd wide">
@@ -268,7 +277,7 @@ export function AimTile({ client, state, act, labels = LABELS, pull = "Pull back
       </div>
       <div class="go">
         <button class={yours ? "btn now l" : "btn l"} disabled={!on} onClick={act.launch} data-test="launch">
-          {sent ? (sent.tick === null ? "Sent" : `Tick ${group(sent.tick)}`) : (labels[aim.kind] ?? "Act")}
+          {sent ? (sent.tick === null ? t("aiming.sent") : t("aiming.tick", { tick: group(sent.tick) })) : (labels[aim.kind] ?? t("aiming.act"))}
         </button>
       </div>
     </section>

@@ -5,6 +5,7 @@ import { route } from "../app/route";
 import type { Route } from "../app/route";
 import { client } from "../app/store";
 import type { SessionClient } from "../session/client";
+import { t } from "../text/words";
 
 /** For how long a new heading of the same screen takes the focus. */
 const LOADING_MS = 5000;
@@ -16,7 +17,7 @@ function screenOf(at: Route, current: SessionClient | null): string {
   const link = current.link.value;
   const { phase, status } = current.state.value;
   if (link.kind === "closed" && link.reason !== "ended") return `${at.token} ${link.reason}`;
-  if (!current.welcome.value) return `${at.token} joining`;
+  if (!current.welcome.value) return t("arrival.joining", { token: at.token });
   return `${at.token} ${phase === "lobby" ? `waiting ${["timed_out", "ended", "failed"].includes(status)}` : phase === "over" ? "over" : "play"}`;
 }
 

@@ -5,7 +5,8 @@ import type { SessionClient } from "../session/client";
 import { route } from "../app/route";
 import { client, notice, now, online, silent } from "../app/store";
 import type { SessionState } from "../session/state";
-import { minutes, plural } from "../text/format";
+import { minutes } from "../text/format";
+import { t } from "../text/words";
 import { Icon } from "./parts";
 import { SeatNote } from "./seatnote";
 
@@ -13,11 +14,11 @@ export function Banners() {
   const current = client.value;
   const shown = notice.value;
   return (
-    <div class="notes" role="region" aria-label="Notices">
+    <div class="notes" role="region" aria-label={t("banners.notices")}>
       {!current && (!online.value || silent.value) && (
         <div class="note signal" data-test="offline">
           <span role="alert">
-            <b>The server does not answer.</b> The list is old. This page tries again by itself.
+            <b>{t("banners.the-server-does-not-answer")}</b>{" "}{t("banners.the-list-is-old-this")}
           </span>
         </div>
       )}
@@ -27,9 +28,9 @@ export function Banners() {
         <div class="note wash" data-test="announcement">
           <Icon name="warn" />
           <span class="sp" role="alert">
-            <b>From the operator.</b> {current.announced.value}
+            <b>{t("banners.from-the-operator")}</b> {current.announced.value}
           </span>
-          <button class="btn ghost s sq" aria-label="Close this notice" onClick={() => (current.announced.value = null)}>
+          <button class="btn ghost s sq" aria-label={t("banners.close-this-notice")} onClick={() => (current.announced.value = null)}>
             <Icon name="cross" />
           </button>
         </div>
@@ -40,7 +41,7 @@ export function Banners() {
           <span class="sp" role={shown.kind === "bad" ? "alert" : "status"}>
             <b>{shown.title}</b> {shown.text}
           </span>
-          <button class="btn ghost s sq" aria-label="Close this line" onClick={() => (notice.value = null)}>
+          <button class="btn ghost s sq" aria-label={t("banners.close-this-line")} onClick={() => (notice.value = null)}>
             <Icon name="cross" />
           </button>
         </div>
@@ -59,14 +60,14 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       <div class="note signal" data-test="lost">
         <span class="sp">
           <span role="alert">
-            <b>{session.offline.value ? "This device has no network." : "Connection lost."}</b>
+            <b>{session.offline.value ? t("banners.this-device-has-no-network") : t("banners.connection-lost")}</b>
             {session.role === "player" && ` ${whileAway(state)}`}
           </span>{" "}
-          {wait > 0 ? <>Trying again in <span class="data">{wait} s</span>.</> : "Trying again now."}
-          {session.role === "player" && state.phase === "lobby" && kept > 0 && <> Your seat is kept for <span class="data">{minutes(kept)}</span>.</>}
+          {wait > 0 ? <>{t("banners.trying-again-in")}{" "}<span class="data">{wait} s</span>.</> : t("banners.trying-again-now")}
+          {session.role === "player" && state.phase === "lobby" && kept > 0 && <>{" "}{t("banners.your-seat-is-kept-for")}{" "}<span class="data">{minutes(kept)}</span>.</>}
         </span>
         <button class="btn s" onClick={() => session.retryNow()}>
-          Try now
+          {t("banners.try-now")}
         </button>
       </div>
     );
@@ -75,7 +76,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
     return (
       <div class="note signal" data-test="quiet">
         <span role="alert">
-          <b>{session.offline.value ? "This device has no network." : "The server does not answer."}</b> The picture is old, and what you do waits. Your connection is still open.
+          <b>{session.offline.value ? t("banners.this-device-has-no-network") : t("banners.the-server-does-not-answer")}</b>{" "}{t("banners.the-picture-is-old-and")}
         </span>
       </div>
     );
@@ -86,19 +87,19 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       <div class="note ok" data-test="back">
         <Icon name="check" />
         <span role="status">
-          <b>{session.role === "player" ? "You are back in your seat." : "You are back."}</b> {back.events ? `${plural(back.events, "event")} caught up.` : "Nothing was missed."}
+          <b>{session.role === "player" ? t("banners.you-are-back-in-your") : t("banners.you-are-back")}</b> {back.events ? t("banners.caught-up", { events: t("banners.event", { n: back.events }) }) : t("banners.nothing-was-missed")}
         </span>
       </div>
     );
   }
-  const paused = session.paused.value ?? (state.status === "paused" ? "an operator has paused it" : null);
+  const paused = session.paused.value ?? (state.status === "paused" ? t("banners.an-operator-has-paused-it") : null);
   if (paused) {
     return (
       <div class="note wash" data-test="paused">
         <Icon name="warn" />
         <span role="status">
-          <b>The session is paused.</b> {paused[0]?.toUpperCase()}
-          {paused.slice(1)}.{hasTurns(state) && " The turn clock is stopped."}
+          <b>{t("banners.the-session-is-paused")}</b> {paused[0]?.toUpperCase()}
+          {paused.slice(1)}.{hasTurns(state) && t("banners.the-turn-clock-is-stopped")}
         </span>
       </div>
     );
@@ -109,7 +110,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       <div class="note wash" data-test="channel-lost">
         <Icon name="warn" />
         <span role="status">
-          <b>Frames come over the WebSocket now.</b> WebRTC was given up: {way.reason}.
+          <b>{t("banners.frames-come-over-the-websocket")}</b>{" "}{t("banners.webrtc-was-given-up")}{" "}{way.reason}.
         </span>
       </div>
     );
@@ -120,7 +121,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       <div class="note wash" data-test="dilated">
         <Icon name="warn" />
         <span>
-          <b>Slow motion.</b> This world needs more computing than it gets: it runs <span class="data">{dilation.toFixed(1)}</span> times slower than real time.
+          <b>{t("banners.slow-motion")}</b>{" "}{t("banners.this-world-needs-more-computing")}{" "}<span class="data">{dilation.toFixed(1)}</span>{" "}{t("banners.times-slower-than-real-time")}
         </span>
       </div>
     );
@@ -132,7 +133,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
         <Icon name="warn" />
         <span>
           <b>
-            <span role="status">Slow connection</span>, {rtt} ms.
+            <span role="status">{t("banners.slow-connection")}</span>, {rtt} ms.
           </b>{" "}
           {whenSlow(state, session.role === "player")}
         </span>
@@ -147,13 +148,13 @@ const hasTurns = (state: SessionState): boolean => state.brief !== null && state
 /** What a lost connection means for a seat, in its mode. */
 function whileAway(state: SessionState): string {
   if (state.phase === "lobby" || state.phase === "over") return "";
-  if (hasTurns(state)) return "Your seat is kept. Your turn clock runs on, unless the server itself is down.";
-  return state.mode === "sandbox" ? "Your seat is kept. What you hold is let go, and the others play on." : "Your seat is kept.";
+  if (hasTurns(state)) return t("banners.your-seat-is-kept-your");
+  return state.mode === "sandbox" ? t("banners.your-seat-is-kept-what") : t("banners.your-seat-is-kept");
 }
 
 /** What a slow connection does, in a mode. */
 function whenSlow(state: SessionState, plays: boolean): string {
-  if (hasTurns(state)) return plays ? "The picture runs a little behind; your turn clock does not." : "The picture runs a little behind.";
-  if (state.mode === "sandbox") return plays ? "What you hold follows your hand later; the others see it later too." : "The picture runs a little behind.";
-  return state.mode === "spring-damper" ? "The curves are drawn a little later; the solvers do not wait for them." : "The picture runs a little behind.";
+  if (hasTurns(state)) return plays ? t("banners.the-picture-runs-a-little-2") : t("banners.the-picture-runs-a-little");
+  if (state.mode === "sandbox") return plays ? t("banners.what-you-hold-follows-your") : t("banners.the-picture-runs-a-little");
+  return state.mode === "spring-damper" ? t("banners.the-curves-are-drawn-a") : t("banners.the-picture-runs-a-little");
 }

@@ -31,10 +31,10 @@ export function Bar({ children, crumb, onHome }: { children?: ComponentChildren;
     <>
     <header class="bar">
       <a class="btn skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>
-        Skip to content
+        {t("bar.skip-to-content")}
       </a>
-      <button class="word" aria-label="Tussle, to the lobbies" onClick={onHome ?? (() => go({ screen: "lobby" }))}>
-        {[..."Tussle"].map((letter) => (
+      <button class="word" aria-label={t("bar.tussle-to-the-lobbies")} onClick={onHome ?? (() => go({ screen: "lobby" }))}>
+        {[...t("bar.tussle")].map((letter) => (
           <i>{letter}</i>
         ))}
       </button>

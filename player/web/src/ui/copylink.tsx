@@ -1,6 +1,7 @@
 // The button that copies a link, or another line of text, and says so for two seconds.
 
 import { useEffect, useState } from "preact/hooks";
+import { t } from "../text/words";
 import { Icon } from "./parts";
 
 const SHOWN_MS = 2000;
@@ -9,7 +10,7 @@ const SHOWN_MS = 2000;
 export const linkToLobby = (token: string): string => `${location.origin}${location.pathname}#/s/${token}`;
 
 /** A link to a lobby that cannot be copied is shown instead. */
-export const showLobbyLink = (link: string): void => void prompt("The link to this lobby", link);
+export const showLobbyLink = (link: string): void => void prompt(t("copylink.the-link-to-this-lobby"), link);
 
 /** link: made when the button is pressed. what: its name on the button. onFail: what to do with it where the browser has no clipboard. */
 export function CopyLink({ link, onFail = () => {}, class: look = "btn s", words = "", title, what = "link" }: { link: () => string; onFail?: (link: string) => void; class?: string; words?: string; title?: string; what?: string }) {
@@ -28,7 +29,7 @@ export function CopyLink({ link, onFail = () => {}, class: look = "btn s", words
       onFail(made);
     }
   };
-  const said = copied ? "Copied" : `Copy ${what}`;
+  const said = copied ? t("copylink.copied") : t("copylink.copy", { what });
   return (
     <button class={look} onClick={() => void copy()} title={title} aria-label={said} data-test="copy">
       <Icon name={copied ? "check" : "link"} />

@@ -6,6 +6,7 @@ import type { Curves } from "../replay/recording";
 import type { Replay } from "../replay/replay";
 import { markOfSeat } from "../stage/palette";
 import { fixed, gap, group, shortName } from "../text/format";
+import { t } from "../text/words";
 import { Mark } from "./marks";
 
 const WIDTH = 1000;
@@ -110,11 +111,11 @@ function Energy({ replay, curves }: RowProps) {
       <div class="pr">
         <div class="pn">
           {replay.recording?.hasKinds ? (
-            <button class="energies small soft" aria-expanded={open} onPointerDown={(event) => event.stopPropagation()} onClick={toggle} title="Kinetic, gravity and elastic energy together. Press for each kind." data-test="kinds">
-              Energy
+            <button class="energies small soft" aria-expanded={open} onPointerDown={(event) => event.stopPropagation()} onClick={toggle} title={t("curves.kinetic-gravity-and-elastic-energy")} data-test="kinds">
+              {t("curves.energy")}
             </button>
           ) : (
-            <span class="small soft">Energy</span>
+            <span class="small soft">{t("curves.energy")}</span>
           )}
           <span>
             <b class="data value">{energy(values[at] ?? 0)}</b>
@@ -128,12 +129,24 @@ function Energy({ replay, curves }: RowProps) {
 }
 
 const KIND_TITLES: Readonly<Record<(typeof ENERGIES)[number], string>> = {
-  kinetic: "Energy of motion",
-  gravity: "Potential energy of gravity, zero at the origin",
-  elastic: "Energy of deformation",
-  springs: "Energy of the springs that pin bodies",
-  barrier: "Energy of the contact barriers",
-  friction: "Work of friction in the tick that ends at the frame",
+  get kinetic() {
+    return t("curves.energy-of-motion");
+  },
+  get gravity() {
+    return t("curves.potential-energy-of-gravity-zero");
+  },
+  get elastic() {
+    return t("curves.energy-of-deformation");
+  },
+  get springs() {
+    return t("curves.energy-of-the-springs-that");
+  },
+  get barrier() {
+    return t("curves.energy-of-the-contact-barriers");
+  },
+  get friction() {
+    return t("curves.work-of-friction-in-the");
+  },
 };
 
 /** One kind of energy. Nothing if it never changes. */
@@ -179,7 +192,7 @@ function Contacts({ replay, curves }: RowProps) {
   return (
     <div class="pr">
       <div class="pn">
-        <span class="small soft">Contacts</span>
+        <span class="small soft">{t("curves.contacts")}</span>
         <span>
           <b class="data value">{group(values[at] ?? 0)}</b>
         </span>
@@ -199,9 +212,9 @@ function Gap({ replay, curves }: RowProps) {
   }, [values]);
   if (!values) return null;
   return (
-    <div class="pr" title={`Logarithmic. The smallest gap of all: ${gap(smallest)}`}>
+    <div class="pr" title={t("curves.logarithmic-the-smallest-gap-of", { smallest: gap(smallest) })}>
       <div class="pn">
-        <span class="small soft">Smallest gap</span>
+        <span class="small soft">{t("curves.smallest-gap")}</span>
         <span>
           <b class="data value">{gap(values[at] ?? Infinity)}</b>
         </span>
@@ -231,7 +244,7 @@ function PerSeat({ replay, curves }: RowProps) {
   return (
     <div class="pr">
       <div class="pn">
-        <span class="small soft">{name === "health" ? "Health" : "Points"}</span>
+        <span class="small soft">{name === "health" ? t("curves.health") : t("curves.points")}</span>
         <span class="perseat">
           {seats.map((seat, i) => (
             <span class="row" key={seat.seat} title={shortName(seat.name)}>

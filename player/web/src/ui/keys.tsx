@@ -60,7 +60,7 @@ export function Keys({ screen, onClose, onChange }: { screen: KeyScreen; onClose
           if (!line) return [[keyNames(act), actText(act)]];
           return line[1][0] === act ? [[keyNames(...line[1]), t(line[0])]] : [];
         });
-        if (group === "turn") rows.push([t("keys.shiftkey"), t("keys.fine")], ["Esc", t("keys.cancel")]);
+        if (group === "turn") rows.push([t("keys.shiftkey"), t("keys.fine")], [t("keys.esc"), t("keys.cancel")]);
         if (group === "everywhere") rows.push(["Tab", t("keys.tab")]);
         return <List key={group} group={group} rows={rows} />;
       })}

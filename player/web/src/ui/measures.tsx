@@ -2,29 +2,30 @@
 
 import type { SessionClient } from "../session/client";
 import { gap, group } from "../text/format";
+import { t } from "../text/words";
 
 export function Measures({ client }: { client: SessionClient }) {
   const telemetry = client.telemetry.value;
   const hz = Math.round(1 / client.step.value);
   return (
-    <section class="tile grow wide" aria-label="Measures">
+    <section class="tile grow wide" aria-label={t("measures.measures")}>
       <span class="sp" />
       <div class="in">
         <dl class="kv">
-          <dt>Tick</dt>
+          <dt>{t("measures.tick")}</dt>
           <dd data-test="tick">{telemetry ? group(telemetry.tick) : "–"}</dd>
-          <dt>Step</dt>
+          <dt>{t("measures.step")}</dt>
           <dd>1/{hz} s</dd>
-          <dt>Contacts</dt>
+          <dt>{t("measures.contacts")}</dt>
           <dd>{telemetry ? group(telemetry.contacts) : "–"}</dd>
-          <dt>Gap</dt>
+          <dt>{t("measures.gap")}</dt>
           <dd>{telemetry ? gap(telemetry.gap) : "–"}</dd>
-          <dt>Smallest so far</dt>
+          <dt>{t("measures.smallest-so-far")}</dt>
           <dd class="good" data-test="smallest">
             {telemetry ? gap(telemetry.smallest) : "–"}
           </dd>
         </dl>
-        <p class="small mute">The gap has never been zero.</p>
+        <p class="small mute">{t("measures.the-gap-has-never-been")}</p>
       </div>
     </section>
   );

@@ -1,6 +1,7 @@
 // Small parts that every screen uses: icons, the round trip, the ruler, the row of choices. No state of the page.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import { t } from "../text/words";
 
 const PATHS = {
   search: "M7 2.5a4.5 4.5 0 1 1 0 9 4.5 4.5 0 0 1 0-9zM10.5 10.5 14 14",
@@ -44,16 +45,16 @@ export function Icon({ name }: { name: IconName }) {
 /** Three bars and the number; never colour alone. */
 export function Rtt({ ms }: { ms: number | null }) {
   const grade = ms === null ? "" : ms <= 80 ? "g" : ms <= 200 ? "m" : "b";
-  const word = ms === null ? "not measured" : ms <= 80 ? "good" : ms <= 200 ? "fair" : "slow";
+  const word = ms === null ? t("parts.not-measured") : ms <= 80 ? t("parts.good") : ms <= 200 ? t("parts.fair") : t("parts.slow");
   return (
-    <span class="row" style={{ gap: "6px" }} title={`Round trip to the server: ${word}`}>
+    <span class="row" style={{ gap: "6px" }} title={t("parts.round-trip-to-the-server", { word })}>
       <span class={`rtt ${grade}`} aria-hidden="true">
         <i />
         <i />
         <i />
       </span>
       <span class="data" data-test="rtt">
-        {ms === null ? "– ms" : `${ms} ms`}
+        {ms === null ? "– ms" : t("parts.ms", { ms })}
       </span>
     </span>
   );

@@ -2,6 +2,7 @@
 
 import { addressOf, go } from "../app/route";
 import { shortName } from "../text/format";
+import { t } from "../text/words";
 
 export interface Named {
   readonly player: string;
@@ -29,5 +30,5 @@ export function PlayerName({ who, after = "" }: { who: Named; after?: string }) 
 }
 
 export function BotMark() {
-  return <span class="isbot">bot</span>;
+  return <span class="isbot">{t("playername.bot")}</span>;
 }

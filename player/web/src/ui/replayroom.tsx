@@ -5,7 +5,8 @@ import type { Replay } from "../replay/replay";
 import { DEFAULT_VIEW } from "../replay/room";
 import type { NamedView, Room } from "../replay/room";
 import { markOfPlayer } from "../stage/palette";
-import { clockTime, group, plural, shortName } from "../text/format";
+import { clockTime, group, shortName } from "../text/format";
+import { t } from "../text/words";
 import { Mark } from "./marks";
 import { Icon } from "./parts";
 import { CHAT_LENGTH, SayForm } from "./say";
@@ -22,25 +23,25 @@ export function PresenterRow({ replay, room }: { replay: Replay; room: Room }) {
     return (
       <div class="note pres plain" role="status" data-test="presenter">
         <span class="sp">
-          <b>{plural(count, "person", "people")} here.</b> <span class="soft">Nobody is presenting.</span>
+          <b>{t("replayroom.here", { count: t("replayroom.person", { n: count }) })}</b> <span class="soft">{t("replayroom.nobody-is-presenting")}</span>
         </span>
         <button class="btn s main" onClick={() => room.present()} data-test="present">
-          Present to all
+          {t("replayroom.present-to-all")}
         </button>
       </div>
     );
   }
-  const name = shortName(room.nameOf(presenter)) || "Somebody";
+  const name = shortName(room.nameOf(presenter)) || t("replayroom.somebody");
   if (room.presenting) {
     const others = count - 1;
     return (
       <div class="note wash pres" role="status" data-test="presenter">
         <Mark mark={markOfPlayer(presenter)} name={name} size={26} />
         <span class="sp">
-          <b>You are presenting.</b> {others ? `${plural(others, "person sees", "people see")} what you see.` : "Nobody else is here yet."}
+          <b>{t("replayroom.you-are-presenting")}</b> {others ? t("replayroom.what-you-see", { others: t("replayroom.person-sees", { n: others }) }) : t("replayroom.nobody-else-is-here-yet")}
         </span>
         <button class="btn s main" onClick={() => room.release()} data-test="release">
-          Stop presenting
+          {t("replayroom.stop-presenting")}
         </button>
       </div>
     );
@@ -50,15 +51,15 @@ export function PresenterRow({ replay, room }: { replay: Replay; room: Room }) {
     <div class="note wash pres" role="status" data-test="presenter">
       <Mark mark={markOfPlayer(presenter)} name={name} size={26} />
       <span class="sp">
-        <b>{name} is presenting.</b> <span class="soft">{following ? "You see the same moment." : "You are watching on your own."}</span>
+        <b>{t("replayroom.is-presenting", { name })}</b> <span class="soft">{following ? t("replayroom.you-see-the-same-moment") : t("replayroom.you-are-watching-on-your")}</span>
       </span>
       {following ? (
         <button class="btn s" onClick={() => replay.breakAway()} data-test="break-away">
-          Watch on my own
+          {t("replayroom.watch-on-my-own")}
         </button>
       ) : (
         <button class="btn s main" onClick={() => replay.comeBack()} data-test="come-back">
-          Back to {name}
+          {t("replayroom.back-to", { name })}
         </button>
       )}
     </div>
@@ -73,7 +74,7 @@ export function Members({ room }: { room: Room }) {
       {members.slice(0, 4).map((member, i) => (
         <Mark key={`${member.player}${i}`} mark={markOfPlayer(member.player)} name={member.name} size={22} />
       ))}
-      <span class="small mute">{group(room.count.value)} here</span>
+      <span class="small mute">{t("replayroom.here-2", { count: group(room.count.value) })}</span>
     </span>
   );
 }
@@ -89,9 +90,9 @@ export function Bookmarks({ replay, room, field }: { replay: Replay; room: Room;
     field.current?.blur();
   };
   return (
-    <section class="tile marks" aria-label="Bookmarks">
+    <section class="tile marks" aria-label={t("replayroom.bookmarks")}>
       <header>
-        <h2>Bookmarks</h2>
+        <h2>{t("replayroom.bookmarks")}</h2>
         <span class="sp" />
         <span class="data mute">{list.length || ""}</span>
       </header>
@@ -106,7 +107,7 @@ export function Bookmarks({ replay, room, field }: { replay: Replay; room: Room;
                 </span>
               </button>
               {one.by === room.you.value && (
-                <button class="btn ghost s sq" aria-label={`Remove the bookmark ${one.name}`} onClick={() => room.removeBookmark(one.id)}>
+                <button class="btn ghost s sq" aria-label={t("replayroom.remove-the-bookmark", { name: one.name })} onClick={() => room.removeBookmark(one.id)}>
                   <Icon name="cross" />
                 </button>
               )}
@@ -114,7 +115,7 @@ export function Bookmarks({ replay, room, field }: { replay: Replay; room: Room;
           ))}
         </ol>
       )}
-      <SayForm hint="Name this moment" label="Name of a bookmark at this moment" onSay={keep} maxLength={NAME_LENGTH} button="Keep the bookmark" icon="flag" empty disabled={!ready} field={field} test="bookmark" />
+      <SayForm hint={t("replayroom.name-this-moment")} label={t("replayroom.name-of-a-bookmark-at")} onSay={keep} maxLength={NAME_LENGTH} button={t("replayroom.keep-the-bookmark")} icon="flag" empty disabled={!ready} field={field} test="bookmark" />
       {room.refused.value && (
         <p class="small" role="alert" style={{ padding: "0 16px 12px", color: "var(--contact)" }}>
           {sentence(room.refused.value)}
@@ -132,12 +133,12 @@ export function Views({ room, current, onView }: { room: Room; current: () => Na
     if (camera && as) room.keepView({ name: as, camera });
   };
   return (
-    <section class="tile marks" aria-label="Views">
+    <section class="tile marks" aria-label={t("replayroom.views")}>
       <header>
-        <h2>Views</h2>
+        <h2>{t("replayroom.views")}</h2>
         <span class="sp" />
-        <button class="link" onClick={() => keep(DEFAULT_VIEW)} title="Everyone who opens this recording begins with this camera" data-test="first-view">
-          Make this the first view
+        <button class="link" onClick={() => keep(DEFAULT_VIEW)} title={t("replayroom.everyone-who-opens-this-recording")} data-test="first-view">
+          {t("replayroom.make-this-the-first-view")}
         </button>
       </header>
       {list.length > 0 && (
@@ -145,10 +146,10 @@ export function Views({ room, current, onView }: { room: Room; current: () => Na
           {list.map((one) => (
             <li class="bm" key={one.name}>
               <button class="jump one" onClick={() => onView(one.camera)}>
-                <span class="nm">{one.name === DEFAULT_VIEW ? "First view" : one.name}</span>
+                <span class="nm">{one.name === DEFAULT_VIEW ? t("replayroom.first-view") : one.name}</span>
               </button>
               {one.by === room.you.value && (
-                <button class="btn ghost s sq" aria-label={`Remove the view ${one.name}`} onClick={() => room.removeView(one.name)}>
+                <button class="btn ghost s sq" aria-label={t("replayroom.remove-the-view", { name: one.name })} onClick={() => room.removeView(one.name)}>
                   <Icon name="cross" />
                 </button>
               )}
@@ -156,7 +157,7 @@ export function Views({ room, current, onView }: { room: Room; current: () => Na
           ))}
         </ul>
       )}
-      <SayForm hint="Name this camera" label="Name of a view from this camera" onSay={keep} maxLength={NAME_LENGTH} button="Keep the view" icon="home" test="view" />
+      <SayForm hint={t("replayroom.name-this-camera")} label={t("replayroom.name-of-a-view-from")} onSay={keep} maxLength={NAME_LENGTH} button={t("replayroom.keep-the-view")} icon="home" test="view" />
     </section>
   );
 }
@@ -172,9 +173,9 @@ export function RoomChat({ room }: { room: Room }) {
     list.current?.scrollTo({ top: list.current.scrollHeight });
   }, [rows.length]);
   return (
-    <section class="tile grow" aria-label="Chat">
+    <section class="tile grow" aria-label={t("replayroom.chat")}>
       <header>
-        <h2>Chat</h2>
+        <h2>{t("replayroom.chat")}</h2>
       </header>
       <ul class="chat scroll grow" aria-live="polite" ref={list} tabIndex={0} data-test="chat">
         {rows.map((row, i) => (
@@ -189,11 +190,11 @@ export function RoomChat({ room }: { room: Room }) {
         ))}
         {!rows.length && (
           <li style={{ display: "block" }} class="mute">
-            Say what you see.
+            {t("replayroom.say-what-you-see")}
           </li>
         )}
       </ul>
-      <SayForm hint="Message everyone here" onSay={(text) => room.say(text)} maxLength={CHAT_LENGTH} button="Send" icon="up" />
+      <SayForm hint={t("replayroom.message-everyone-here")} onSay={(text) => room.say(text)} maxLength={CHAT_LENGTH} button={t("replayroom.send")} icon="up" />
     </section>
   );
 }

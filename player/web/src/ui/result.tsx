@@ -7,6 +7,7 @@ import type { SessionClient } from "../session/client";
 import type { Seat, SessionState } from "../session/state";
 import { markOfSeat } from "../stage/palette";
 import { fixed, group, shortName } from "../text/format";
+import { t } from "../text/words";
 import type { SessionView } from "../wire/messages";
 import { at } from "../wire/place";
 import { CopyLink } from "./copylink";
@@ -59,18 +60,18 @@ export function Result({ client, state, won, points }: { client: SessionClient; 
   const cause = state.result?.cause ?? "";
   const heading =
     state.status === "failed"
-      ? `The solver stopped at tick ${group(state.tick)}`
+      ? t("result.the-solver-stopped-at-tick", { tick: group(state.tick) })
       : winner
         ? winner === mine
           ? won(null, cause)
           : won(shortName(winner.name), cause)
         : state.status === "timed_out"
-          ? "The lobby closed"
-          : "A draw";
+          ? t("result.the-lobby-closed")
+          : t("result.a-draw");
   const asked = after?.rematch ?? null;
   const player = client.role === "player";
   return (
-    <section class="tile over cl" aria-label="Result" data-test="over">
+    <section class="tile over cl" aria-label={t("result.result")} data-test="over">
       <div class="row title">
         <h1>{heading}</h1>
         <SeriesScore state={state} again={asked !== null} />
@@ -80,27 +81,27 @@ export function Result({ client, state, won, points }: { client: SessionClient; 
       <div class="row ways">
         {player ? (
           <button class="btn now" onClick={() => void rematch(client.token, mine?.body ?? null)} aria-busy={busy.value === "rematch"} data-test="rematch">
-            {asked ? "Join the rematch" : "Rematch"}
+            {asked ? t("result.join-the-rematch") : t("result.rematch")}
           </button>
         ) : (
           <button class="btn main" onClick={() => void nextOpponent(state.mode, state.size, null)} aria-busy={busy.value === "find"} data-test="again">
-            Find me a seat
+            {t("result.find-me-a-seat")}
           </button>
         )}
         {state.startedAt > 0 && (
           <button class="btn" onClick={() => replay(client.token)} data-test="watch-again">
             <Icon name="rewind" />
-            Watch again
+            {t("result.watch-again")}
           </button>
         )}
         {player && (
           <button class="btn" onClick={() => void nextOpponent(state.mode, state.size, mine?.body ?? null)} aria-busy={busy.value === "find"} data-test="again">
-            Next opponent
+            {t("result.next-opponent")}
           </button>
         )}
-        {state.startedAt > 0 && <CopyLink link={() => linkToRecording(client.token)} onFail={(link) => void prompt("The link to this match", link)} class="btn" what="link" title="The link to the recording of this match" />}
+        {state.startedAt > 0 && <CopyLink link={() => linkToRecording(client.token)} onFail={(link) => void prompt(t("result.the-link-to-this-match"), link)} class="btn" what="link" title={t("result.the-link-to-the-recording")} />}
         <button class="btn ghost" onClick={leave}>
-          Back to lobbies
+          {t("result.back-to-lobbies")}
         </button>
       </div>
     </section>
@@ -117,11 +118,11 @@ function Numbers({ state, view, points, mine }: { state: SessionState; view: Ses
         <thead>
           <tr>
             <th scope="col">
-              <span class="vh">Place and player</span>
+              <span class="vh">{t("result.place-and-player")}</span>
             </th>
             <th scope="col">{points}</th>
-            <th scope="col">Experience</th>
-            <th scope="col">Rating</th>
+            <th scope="col">{t("result.experience")}</th>
+            <th scope="col">{t("result.rating")}</th>
           </tr>
         </thead>
         <tbody>
@@ -144,14 +145,11 @@ function Numbers({ state, view, points, mine }: { state: SessionState; view: Ses
         </tbody>
       </table>
       <details class="small soft">
-        <summary>What the numbers mean</summary>
+        <summary>{t("result.what-the-numbers-mean")}</summary>
         <p>
-          {points === "Points"
-            ? "Points: stones nearer to the centre than any of the others, over all ends. "
-            : "Damage dealt: the health that this player took from the others. "}
-          Experience: 10 for staying to the end, 15 for each player with a worse place
-          {points === "Points" ? "" : ", 1 for each 20 of damage, 5 for each push off the mat"}. Rating: how well this player places against others, 1000 for nobody known; it moves more
-          while it is uncertain, and less when the same people meet often on one day.
+          {t("result.experience-10-for-staying-to", { what: points === "Points"
+            ? t("result.points-stones-nearer-to-the")
+            : t("result.damage-dealt-the-health-that"), what2: points === "Points" ? "" : t("result.1-for-each-20-of") })}
         </p>
       </details>
     </div>
@@ -160,7 +158,7 @@ function Numbers({ state, view, points, mine }: { state: SessionState; view: Ses
 
 /** The hardest hit, and who hurt whom. */
 function Hits({ state }: { state: SessionState }) {
-  const name = (seat: number) => shortName(state.seats.find((one) => one.seat === seat)?.name ?? `Seat ${seat + 1}`);
+  const name = (seat: number) => shortName(state.seats.find((one) => one.seat === seat)?.name ?? t("result.seat", { seat: seat + 1 }));
   const pairs = damageByPair(state.result?.damage ?? []);
   const best = state.best;
   if (!best && !pairs.length) return null;
@@ -168,9 +166,9 @@ function Hits({ state }: { state: SessionState }) {
     <dl class="hits" data-test="hits">
       {best && (
         <div>
-          <dt>Best hit</dt>
+          <dt>{t("result.best-hit")}</dt>
           <dd>
-            {`${name(best.by)} on ${name(best.to)}, `}
+            {t("result.on-2", { by: name(best.by), to: name(best.to) })}
             <b class="data">{`−${Math.round(best.damage)}`}</b>
             {", "}
             <span class="data">{`${fixed(best.impulse, 1)} N·s`}</span>
@@ -179,12 +177,12 @@ function Hits({ state }: { state: SessionState }) {
       )}
       {pairs.length > 0 && (
         <div>
-          <dt>Damage by pair</dt>
+          <dt>{t("result.damage-by-pair")}</dt>
           <dd class="row pairs">
             {pairs.map((pair) => (
               <span class="row" key={`${pair.by} ${pair.to}`}>
                 <Mark mark={markOfSeat(pair.by)} name={name(pair.by)} size={18} />
-                <span class="vh">{`${name(pair.by)} on ${name(pair.to)}`}</span>
+                <span class="vh">{t("result.on", { by: name(pair.by), to: name(pair.to) })}</span>
                 <span class="mute" aria-hidden="true">
                   ›
                 </span>

@@ -3,6 +3,7 @@
 import { route } from "../app/route";
 import { busy, giveUpSeat, returnToSeat, seatClient, seated } from "../app/store";
 import { code } from "../text/format";
+import { t } from "../text/words";
 import { Icon } from "./parts";
 
 export function SeatNote() {
@@ -16,13 +17,13 @@ export function SeatNote() {
     <div class={mine ? "note signal" : "note wash"} data-test="seated">
       <Icon name="home" />
       <span class="sp" role="status">
-        <b>{mine ? "It is your turn." : state?.phase === "lobby" ? "Your seat in the waiting room is kept." : "You have a seat in another session."}</b> <span class="data">{code(token)}</span>
+        <b>{mine ? t("seatnote.it-is-your-turn") : state?.phase === "lobby" ? t("seatnote.your-seat-in-the-waiting") : t("seatnote.you-have-a-seat-in")}</b> <span class="data">{code(token)}</span>
       </span>
       <button class="btn s main" onClick={() => void returnToSeat()} aria-busy={busy.value === `join ${token}`} data-test="return">
-        Return
+        {t("seatnote.return")}
       </button>
       <button class="btn s" onClick={() => void giveUpSeat()} data-test="give-up">
-        Give up
+        {t("seatnote.give-up")}
       </button>
     </div>
   );

@@ -20,7 +20,7 @@ export function Settings({ onClose, onKeys }: { onClose: () => void; onKeys: () 
     <Panel title={t("settings.title")} close={t("settings.close")} onClose={onClose} test="settings">
       <label class="col small soft">
         {t("settings.sound")}
-        <input type="range" min={0} max={1} step={0.05} value={volume.value} aria-valuetext={on ? `${Math.round(100 * volume.value)} %` : "off"} onInput={(event) => setVolume(Number(event.currentTarget.value))} data-test="settings-volume" />
+        <input type="range" min={0} max={1} step={0.05} value={volume.value} aria-valuetext={on ? `${Math.round(100 * volume.value)} %` : t("settings.off")} onInput={(event) => setVolume(Number(event.currentTarget.value))} data-test="settings-volume" />
         <span class="small mute">{t("settings.sound.note", { key: keyNames("sound") })}</span>
       </label>
       {canVibrate() && (

@@ -10,19 +10,19 @@ export function Sound() {
   const on = volume.value > 0;
   return (
     <details class="line">
-      <summary class="btn ghost s sq" aria-label={on ? `Sound: ${Math.round(100 * volume.value)} %` : "Sound: off"} data-test="sound">
+      <summary class="btn ghost s sq" aria-label={on ? t("sound.sound", { round: Math.round(100 * volume.value) }) : t("sound.sound-off")} data-test="sound">
         <Icon name={on ? "sound" : "mute"} />
       </summary>
       <div class="tile pop" data-test="sound-panel">
         <label class="col small soft">
-          Sound
-          <input type="range" min={0} max={1} step={0.05} value={volume.value} aria-valuetext={on ? `${Math.round(100 * volume.value)} %` : "off"} onInput={(event) => setVolume(Number(event.currentTarget.value))} data-test="volume" />
+          {t("sound.sound-2")}
+          <input type="range" min={0} max={1} step={0.05} value={volume.value} aria-valuetext={on ? `${Math.round(100 * volume.value)} %` : t("sound.off")} onInput={(event) => setVolume(Number(event.currentTarget.value))} data-test="volume" />
         </label>
         <p class="small mute">{t("settings.sound.note", { key: keyNames("sound") })}</p>
         {canVibrate() && (
           <label class="row">
             <input type="checkbox" checked={vibrates.value} onChange={(event) => setVibrates(event.currentTarget.checked)} />
-            <span>Vibrate when your body is hit</span>
+            <span>{t("sound.vibrate-when-your-body-is")}</span>
           </label>
         )}
       </div>

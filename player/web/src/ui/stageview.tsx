@@ -13,6 +13,7 @@ import type { Blow, Out } from "../session/events";
 import { markOfSeat } from "../stage/palette";
 import { Stage } from "../stage/stage";
 import { shortName } from "../text/format";
+import { t } from "../text/words";
 import { isEmote } from "./emotes";
 import { flyToBar } from "./flying";
 
@@ -70,6 +71,7 @@ function slowLast(client: SessionClient, stage: Stage, blow: Blow, out: Out | nu
       return;
     }
     stage.again({ ...blow, damageA: 0, damageB: 0 }, out && out.tick <= to ? out : null);
+    stage.host.dataset["slowly"] = t("stageview.the-last-blow-slowly");
     stage.host.classList.add("slowly");
     const done = (): void => {
       if (timeline.showsAgain && stage.host.isConnected) setTimeout(done, 50);

@@ -13,15 +13,15 @@ import { CHAT_LENGTH, SayForm } from "./say";
 export function Log({ client, class: extra = "" }: { client: SessionClient; class?: string }) {
   const rows = client.state.value.log;
   return (
-    <section class={`tile grow ${extra}`} aria-label="What happened">
+    <section class={`tile grow ${extra}`} aria-label={t("talk.what-happened")}>
       <header>
-        <h2>What happened</h2>
+        <h2>{t("talk.what-happened")}</h2>
       </header>
       <ol class="scroll" aria-live="polite" aria-relevant="additions" tabIndex={0} data-test="log">
         {[...rows].reverse().slice(0, 120).map((row) => (
           <li class={row.turn ? "ev turn" : "ev"} key={row.v}>
             <span class="data">{group(row.tick)}</span>
-            <span>{row.turn && row.seat === client.mySeat && row.seat !== null && row.parts[0]?.text.endsWith("turn") ? "Your turn" : row.parts.map((part) => (part.strong ? <em>{part.text}</em> : part.text))}</span>
+            <span>{row.turn && row.seat === client.mySeat && row.seat !== null && row.parts[0]?.text.endsWith("turn") ? t("talk.your-turn") : row.parts.map((part) => (part.strong ? <em>{part.text}</em> : part.text))}</span>
           </li>
         ))}
       </ol>
@@ -75,9 +75,9 @@ export function Chat({ client, class: extra = "" }: { client: SessionClient; cla
     setProblem(answer.ok ? "" : answer.error.message);
   };
   return (
-    <section class={`tile ${extra}`} aria-label="Chat">
+    <section class={`tile ${extra}`} aria-label={t("talk.chat")}>
       <header>
-        <h2>Chat</h2>
+        <h2>{t("talk.chat")}</h2>
       </header>
       <ul class="chat scroll grow" aria-live="polite" ref={list} tabIndex={0} data-test="chat">
         {state.chat.map((row) => (
@@ -90,10 +90,10 @@ export function Chat({ client, class: extra = "" }: { client: SessionClient; cla
             </div>
           </li>
         ))}
-        {!count && <li style={{ display: "block" }} class="mute">{closed ? "No messages." : "Say hello."}</li>}
+        {!count && <li style={{ display: "block" }} class="mute">{closed ? t("talk.no-messages") : t("talk.say-hello")}</li>}
       </ul>
       {!closed && client.mySeat !== null && <Quick onSay={(text) => void send(text)} />}
-      {!closed && <SayForm hint="Message everyone" onSay={(text) => void send(text)} maxLength={CHAT_LENGTH} button="Send" icon="up" />}
+      {!closed && <SayForm hint={t("talk.message-everyone")} onSay={(text) => void send(text)} maxLength={CHAT_LENGTH} button={t("talk.send")} icon="up" />}
       {problem && <p class="small" role="alert" style={{ padding: "0 16px 10px", color: "var(--contact)" }}>{problem}</p>}
     </section>
   );

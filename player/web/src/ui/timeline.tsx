@@ -8,6 +8,7 @@ import { SPEEDS } from "../replay/player";
 import { markOfSeat } from "../stage/palette";
 import { initial } from "../stage/marks";
 import { clockTime, fixed, group, shortName } from "../text/format";
+import { t } from "../text/words";
 import { withKey } from "./keyboard";
 import { Icon, Segmented } from "./parts";
 
@@ -29,17 +30,17 @@ export function Transport({ replay, children }: { replay: Replay; children?: Com
   return (
     <div class="ctl">
       <div class="row move">
-        <button class="btn ghost s sq" aria-label="One frame back" title="One frame back, Left" disabled={!ready} onClick={() => replay.step(-1)}>
+        <button class="btn ghost s sq" aria-label={t("timeline.one-frame-back")} title={withKey(t("timeline.one-frame-back"), "back")} disabled={!ready} onClick={() => replay.step(-1)}>
           <Icon name="back" />
         </button>
-        <button class="btn s sq play" aria-label={playing ? "Pause" : "Play"} title={withKey(playing ? "Pause" : "Play", "play")} disabled={!ready} onClick={() => replay.toggle()} data-test="play">
+        <button class="btn s sq play" aria-label={playing ? t("timeline.pause") : t("timeline.play")} title={withKey(playing ? t("timeline.pause") : t("timeline.play"), "play")} disabled={!ready} onClick={() => replay.toggle()} data-test="play">
           <Icon name={playing ? "pause" : "play"} />
         </button>
-        <button class="btn ghost s sq" aria-label="One frame on" title="One frame on, Right" disabled={!ready} onClick={() => replay.step(1)}>
+        <button class="btn ghost s sq" aria-label={t("timeline.one-frame-on")} title={withKey(t("timeline.one-frame-on"), "on")} disabled={!ready} onClick={() => replay.step(1)}>
           <Icon name="on" />
         </button>
       </div>
-      <Segmented label="Speed" tight value={nearest(replay.speed.value)} onChoose={(speed) => replay.setSpeed(speed)} options={SPEEDS.map((speed) => ({ value: speed, text: SPEED_NAMES[speed] ?? String(speed), title: `${speed} times` }))} />
+      <Segmented label={t("timeline.speed")} tight value={nearest(replay.speed.value)} onChoose={(speed) => replay.setSpeed(speed)} options={SPEEDS.map((speed) => ({ value: speed, text: SPEED_NAMES[speed] ?? String(speed), title: t("timeline.times", { speed }) }))} />
       <Reading replay={replay} />
       <span class="sp" />
       {children}
@@ -59,9 +60,9 @@ function Reading({ replay }: { replay: Replay }) {
         {clockTime(time)}
       </b>
       <span class="data mute">
-        of {clockTime(replay.curves.value ? replay.end : 0)} · tick <span data-test="tick">{group(tick)}</span>
+        {t("timeline.of")}{" "}{clockTime(replay.curves.value ? replay.end : 0)}{" "}{t("timeline.tick")}{" "}<span data-test="tick">{group(tick)}</span>
       </span>
-      {replay.waiting.value && replay.curves.value > 0 && <span class="data mute">loading</span>}
+      {replay.waiting.value && replay.curves.value > 0 && <span class="data mute">{t("timeline.loading")}</span>}
     </span>
   );
 }
@@ -117,12 +118,12 @@ function Playhead({ replay, percent }: { replay: Replay; percent: (time: number)
       style={{ left: percent(time) }}
       role="slider"
       tabIndex={0}
-      aria-label="Moment"
+      aria-label={t("timeline.moment")}
       aria-orientation="horizontal"
       aria-valuemin={0}
       aria-valuemax={Number(fixed(replay.curves.value ? replay.end : 0, 2))}
       aria-valuenow={Number(time.toFixed(2))}
-      aria-valuetext={`${time.toFixed(2)} seconds, tick ${tick}`}
+      aria-valuetext={t("timeline.seconds-tick", { time: time.toFixed(2), tick })}
       data-test="head"
     />
   );
@@ -154,7 +155,7 @@ function Lanes({ replay, version, percent }: { replay: Replay; version: number; 
       {story && story.turns.length > 0 && (
         <div class="turns" aria-hidden="true">
           {story.turns.map((turn) => (
-            <i key={turn.from} title={`${name(turn.seat)}’s turn`} style={{ left: percent(turn.from * drawn.dt), right: `calc(100% - ${percent(turn.to * drawn.dt)})`, background: `var(--p${markOfSeat(turn.seat) + 1})`, color: [2, 6].includes(markOfSeat(turn.seat)) ? "#fff" : "#12211D" }}>
+            <i key={turn.from} title={t("timeline.s-turn", { seat: name(turn.seat) })} style={{ left: percent(turn.from * drawn.dt), right: `calc(100% - ${percent(turn.to * drawn.dt)})`, background: `var(--p${markOfSeat(turn.seat) + 1})`, color: [2, 6].includes(markOfSeat(turn.seat)) ? "#fff" : "#12211D" }}>
               {initial(name(turn.seat))}
             </i>
           ))}

@@ -7,6 +7,7 @@ import type { SessionClient } from "../session/client";
 import { order } from "../session/state";
 import type { SessionState } from "../session/state";
 import { markOfSeat } from "../stage/palette";
+import { t } from "../text/words";
 import { secondsLeft } from "./countdown";
 import { shortName } from "../text/format";
 import { Mark } from "./marks";
@@ -23,7 +24,7 @@ export function Clock({ client, state }: { client: SessionClient; state: Session
   const acting = state.phase === "acting" && left !== null;
   // A practice mat has turns of an hour.
   const timed = acting && total < UNTIMED_S;
-  const who = state.phase === "settling" ? "Settling" : acting ? (mine ? "Your turn" : `${shortName(actor?.name ?? "")}’s turn`) : "In motion";
+  const who = state.phase === "settling" ? t("turns.settling") : acting ? (mine ? t("turns.your-turn") : t("turns.s-turn", { shortName: shortName(actor?.name ?? "") })) : t("turns.in-motion");
   const [last, setLast] = useState(false);
   useEffect(() => setLast(acting && mine && left !== null && left <= 5), [acting, mine, left !== null && left <= 5]);
   useEffect(() => {
@@ -41,12 +42,12 @@ export function Clock({ client, state }: { client: SessionClient; state: Session
     if (tick > 0) soundTick();
   }, [tick]);
   return (
-    <section class={last ? "tile clock cl last" : "tile clock cl"} aria-label="Turn clock">
+    <section class={last ? "tile clock cl last" : "tile clock cl"} aria-label={t("turns.turn-clock")}>
       <h1 class="who" data-test="turn">
         {who}
       </h1>
       <Ruler ticks={Math.max(10, Math.min(60, Math.round(total) * 3))} at={timed ? 1 - left / total : null} needle={timed ? (mine ? "now" : "other") : null} />
-      <span class="t" role="timer" aria-label={left === null || !timed ? "no turn clock" : `${Math.ceil(left)} seconds left`}>
+      <span class="t" role="timer" aria-label={left === null || !timed ? t("turns.no-turn-clock") : t("turns.seconds-left", { left: Math.ceil(left) })}>
         {timed ? (
           <>
             {left.toFixed(1)}
@@ -57,8 +58,8 @@ export function Clock({ client, state }: { client: SessionClient; state: Session
         )}
       </span>
       <span class="vh" aria-live="assertive">
-        {acting && mine ? "Your turn" : ""}
-        {last ? ", five seconds left" : ""}
+        {acting && mine ? t("turns.your-turn") : ""}
+        {last ? t("turns.five-seconds-left") : ""}
       </span>
     </section>
   );
@@ -67,9 +68,9 @@ export function Clock({ client, state }: { client: SessionClient; state: Session
 export function NextTurns({ state }: { state: SessionState }) {
   if (state.phase === "over") return null;
   return (
-    <section class="tile wide" aria-label="Next turns">
+    <section class="tile wide" aria-label={t("turns.next-turns")}>
       <header>
-        <h2>Next turns</h2>
+        <h2>{t("turns.next-turns")}</h2>
       </header>
       <ol class="in row" style={{ flexDirection: "row", flexWrap: "wrap" }}>
         {order(state).map((one, index) => (

@@ -3,6 +3,7 @@
 import type { SessionClient } from "../session/client";
 import { OBSERVER_MARK } from "../stage/palette";
 import { group, shortName } from "../text/format";
+import { t } from "../text/words";
 import { Mark } from "./marks";
 import { BotMark } from "./playername";
 
@@ -10,9 +11,9 @@ export function Watching({ client }: { client: SessionClient }) {
   const { count, names, bots } = client.state.value.observers;
   if (!count) return null;
   return (
-    <section class="tile watching" aria-label="Watching" data-test="watching">
+    <section class="tile watching" aria-label={t("watching.watching")} data-test="watching">
       <h2>
-        Watching <span class="data mute">{group(count)}</span>
+        {t("watching.watching")}{" "}<span class="data mute">{group(count)}</span>
       </h2>
       <ul class="scroll" aria-live="polite" tabIndex={0}>
         {names.map((name) => (
@@ -24,7 +25,7 @@ export function Watching({ client }: { client: SessionClient }) {
             </span>
           </li>
         ))}
-        {count > names.length && <li class="mute">and {group(count - names.length)} more</li>}
+        {count > names.length && <li class="mute">{t("watching.and-more", { group: group(count - names.length) })}</li>}
       </ul>
     </section>
   );

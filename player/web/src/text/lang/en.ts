@@ -1,8 +1,24 @@
 // The words of the page in English, and the form that every other language has: the same names, with the same values in
 // braces. A line with {n} may have two forms, "one|other". A new language is a file beside this one with this type, and
-// a line in words.ts.
+// a line in words.ts. test/texts.test.ts finds texts that are written elsewhere.
+
+import { editor } from "./en/editor";
+import { lobby } from "./en/lobby";
+import { match } from "./en/match";
+import { operators } from "./en/operators";
+import { page } from "./en/page";
+import { replay } from "./en/replay";
+import { shapes } from "./en/shapes";
 
 export const en = {
+  ...editor,
+  ...lobby,
+  ...match,
+  ...operators,
+  ...page,
+  ...replay,
+  ...shapes,
+
   "hint.pull": "Pull back from your body and let go: it flies the other way. Or aim with {aim}, and press {launch}.",
   "hint.soft": "The side with the eyes is soft: a blow there counts 1.6 times, one on the back 0.4 times.",
   "hint.rim": "Off the mat is out. Push others over the rim, and do not stop near it.",
