@@ -129,6 +129,15 @@ class Person:
             assert time.monotonic() < end, f"never came true: {script}"
             self.page.wait_for_timeout(100)
 
+    def reach(self, script: str) -> None:
+        """Press Tab until the expression is true of the element ``at`` that has the focus."""
+        for _ in range(120):
+            found = f"(() => {{ const at = document.activeElement; return Boolean(at && ({script})); }})()"
+            if self.evaluate(found):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"Tab does not lead to {script}")
+
     def pull(self, fraction: float = 1.0) -> bool:
         """Pull back from the own body, away from an opponent, and release. Return False without a target."""
         seat = self.evaluate("window.__test.state().turnSeat")

@@ -22,7 +22,7 @@ const MARKUP = /[<>#[\]]|;\s*$|;\n|: [a-z0-9-]+;|var\(|px\b|translate\(/;
 
 const worded = (text: string): boolean => (text.replace(/&\w+;/g, " ").match(/\p{L}{2,}/gu) ?? []).some((word) => !UNITS.test(word));
 /** A sentence, a heading or several plain words. */
-const said = (text: string): boolean => !MARKUP.test(text) && !/^(Enter|Home|End|Delete|Backspace|Escape|Tab|Shift|Control|Meta|Alt|AltGraph)$/.test(text) && (/^[“(]?[A-Z][a-z’]+([ ,.!?:…]|$)/.test(text.trim()) || /^[a-z’]{2,}( [a-z’]{2,})+$/.test(text));
+const said = (text: string): boolean => !MARKUP.test(text) && !/^(Enter|Home|End|Delete|Backspace|Escape|Tab|Shift|Control|Meta|Alt|AltGraph)$/.test(text) && (/^[“(]?[A-Z][a-z’]+([- ,.!?:…]|$)/.test(text.trim()) || /^[a-z’]{2,}( [a-z’]{2,})+$/.test(text));
 
 interface Place {
   /** Whether a string here is shown. */

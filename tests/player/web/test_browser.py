@@ -124,28 +124,18 @@ def test_keyboard_only(person: Any) -> None:
     mira.go()
     press = mira.page.keyboard.press
     mira.page.wait_for_selector("[data-test=find]")
-
-    def reach(script: str) -> None:
-        for _ in range(60):
-            if mira.evaluate(
-                f"(() => {{ const at = document.activeElement; return Boolean(at && ({script})); }})()"
-            ):
-                return
-            press("Tab")
-        raise AssertionError(f"Tab does not lead to {script}")
-
-    reach("at.id === 'name'")
+    mira.reach("at.id === 'name'")
     mira.page.keyboard.type("Mira")
-    reach("at.dataset.test === 'find'")
+    mira.reach("at.dataset.test === 'find'")
     press("Enter")
     mira.page.wait_for_selector("[data-test=bodies] input")
-    reach("at.name === 'body'")
+    mira.reach("at.name === 'body'")
     press("ArrowRight")
-    reach("at.dataset.test === 'ready'")
+    mira.reach("at.dataset.test === 'ready'")
     press("Space")
     mira.page.wait_for_selector("[data-test=launch]:enabled")
     before = mira.page.inner_text("[data-test=bearing]")
-    reach("at.dataset.test === 'stage'")
+    mira.reach("at.dataset.test === 'stage'")
     press("ArrowRight")
     press("ArrowUp")
     mira.page.wait_for_timeout(300)

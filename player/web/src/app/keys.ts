@@ -15,6 +15,7 @@ const TURN: readonly KeyScreen[] = ["turn"];
 const SANDBOX: readonly KeyScreen[] = ["sandbox"];
 const REPLAY: readonly KeyScreen[] = ["replay"];
 const EDITOR: readonly KeyScreen[] = ["editor"];
+const BUILD: readonly KeyScreen[] = ["editor", "sandbox"];
 
 /** Each act of a key, where it acts, and its keys until another is set. kind3: the third thing to do in a turn. */
 const TABLE = [
@@ -64,12 +65,12 @@ const TABLE = [
   ["move", EDITOR, ["1"]],
   ["turn", EDITOR, ["2"]],
   ["scale", EDITOR, ["3"]],
-  ["west", EDITOR, ["ArrowLeft"]],
-  ["east", EDITOR, ["ArrowRight"]],
-  ["far", EDITOR, ["ArrowUp"]],
-  ["near", EDITOR, ["ArrowDown"]],
-  ["lift", EDITOR, ["PageUp"]],
-  ["lower", EDITOR, ["PageDown"]],
+  ["west", BUILD, ["ArrowLeft"]],
+  ["east", BUILD, ["ArrowRight"]],
+  ["far", BUILD, ["ArrowUp"]],
+  ["near", BUILD, ["ArrowDown"]],
+  ["lift", BUILD, ["PageUp"]],
+  ["lower", BUILD, ["PageDown"]],
   ["turnleft", EDITOR, ["[", "{"]],
   ["turnright", EDITOR, ["]", "}"]],
   ["copy", EDITOR, ["d"]],
@@ -138,9 +139,9 @@ export function actsOn(screen: KeyScreen): Act[] {
 }
 
 /** The acts that have this place in the list: of every screen, of several, or of one. */
-export function groupOf(act: Act): "everywhere" | "mat" | KeyScreen {
+export function groupOf(act: Act): "everywhere" | "mat" | "build" | KeyScreen {
   const screens = WHERE[act];
-  return screens === ALL || screens === SESSION ? "everywhere" : screens === MAT ? "mat" : screens[0]!;
+  return screens === ALL || screens === SESSION ? "everywhere" : screens === MAT ? "mat" : screens === BUILD ? "build" : screens[0]!;
 }
 
 export function isChanged(act: Act): boolean {

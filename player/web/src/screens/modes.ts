@@ -136,7 +136,9 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     },
   },
   "spring-damper": {
-    name: "Spring-damper",
+    get name() {
+      return t("modes.spring-damper");
+    },
     get how() {
       return t("modes.what-the-spring-shows");
     },
@@ -165,7 +167,12 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
   },
 };
 
-export const MODES: readonly { readonly id: string; readonly name: string }[] = Object.entries(CARDS).map(([id, card]) => ({ id, name: card.short }));
+export const MODES: readonly { readonly id: string; readonly name: string }[] = Object.entries(CARDS).map(([id, card]) => ({
+  id,
+  get name() {
+    return card.short;
+  },
+}));
 
 /** The card of a mode. A mode that this client does not know gets an empty one. */
 export function modeCard(mode: string): ModeCard {

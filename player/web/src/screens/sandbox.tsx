@@ -16,7 +16,7 @@ import { OwnDrag } from "../session/owndrag";
 import type { Point } from "../session/owndrag";
 import { t } from "../text/words";
 import { Mark } from "../ui/marks";
-import { useKeys } from "../ui/keyboard";
+import { keyNames, useKeys } from "../ui/keyboard";
 import { Icon } from "../ui/parts";
 import { portraits } from "../ui/portraits";
 import { StageView } from "../ui/stageview";
@@ -37,7 +37,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
   const host = seat !== null && box.members[0] === seat;
   const [wire, setWire] = useState(false);
   const stage = useRef<Stage | null>(null);
-  const onStage = useHands(client, stage);
+  const hands = useHands(client, stage);
   const act = (kind: string, d: Record<string, unknown> = {}) =>
     void client.command("act", { kind, d }).then((answer) => {
       if (!answer.ok) notify("bad", t("sandbox.the-server-refused-this"), `${answer.error.message}.`);
@@ -46,11 +46,29 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
     setWire(!wire);
     stage.current?.setWireframe(!wire);
   };
+  /** A step of the body that is held. */
+  const nudge = (x: number, y: number, z: number) => (event: KeyboardEvent) => {
+    const by = event.shiftKey ? FINE : COARSE;
+    return event.target instanceof HTMLInputElement ? false : hands.nudge([by * x, by * y, by * z]);
+  };
   useKeys({
     camera: () => stage.current?.home(),
     wire: toggleWire,
     pause: () => host && act("freeze", { state: box.frozen ? "off" : "on" }),
+    west: nudge(-1, 0, 0),
+    east: nudge(1, 0, 0),
+    far: nudge(0, 0, -1),
+    near: nudge(0, 0, 1),
+    lift: nudge(0, 1, 0),
+    lower: nudge(0, -1, 0),
   });
+  useEffect(() => {
+    const letGo = (event: KeyboardEvent) => {
+      if (event.key === "Escape") hands.letGo();
+    };
+    addEventListener("keydown", letGo);
+    return () => removeEventListener("keydown", letGo);
+  }, [hands]);
   const refusal = box.refusal;
   useEffect(() => {
     if (!refusal || refusal.seat !== seat) return;
@@ -92,7 +110,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
             </>
           )}
         </section>
-        <StageView client={client} flat={false} label={t("sandbox.the-sandbox-bodies-held", { bodiesCount: box.bodies.length, leasesCount: box.leases.length })} onStage={onStage}>
+        <StageView client={client} flat={false} label={t("sandbox.the-sandbox-bodies-held", { bodiesCount: box.bodies.length, leasesCount: box.leases.length })} onStage={hands.onStage}>
           <div class="corner">
             <button class="btn s sq" aria-label={t("sandbox.default-camera")} onClick={() => stage.current?.home()}>
               <Icon name="home" />
@@ -111,7 +129,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
       </div>
       <div class="stack side">
         <Live client={client} state={state} />
-        <Handles client={client} state={state} box={box} onRemove={(body) => act("remove", { body })} />
+        <Handles client={client} state={state} box={box} hands={hands} onRemove={(body) => act("remove", { body })} />
         <Watching client={client} />
         <Log client={client} />
         <Chat client={client} class="split" />
@@ -122,7 +140,20 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
 
 // -- dragging
 
-function useHands(client: SessionClient, stage: { current: Stage | null }): (made: Stage | null) => void {
+/** How far a key moves a body [m], and with Shift. */
+const COARSE = 0.05;
+const FINE = 0.01;
+
+interface Hands {
+  readonly onStage: (made: Stage | null) => void;
+  /** Take a body at its centre, as a pointer would. */
+  readonly hold: (body: string) => void;
+  /** Move what is held by (x, y, z) [m]; false if nothing is. */
+  readonly nudge: (by: Point) => boolean;
+  readonly letGo: () => void;
+}
+
+function useHands(client: SessionClient, stage: { current: Stage | null }): Hands {
   return useMemo(() => {
     let held: { body: string; handle: string; depth: Point; target: Point } | null = null;
     let hovered: { body: string; handle: string } | null = null;
@@ -151,7 +182,43 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
       void client.command("act", { kind: "release", d: {} });
       stage.current?.touch();
     };
-    return (made: Stage | null) => {
+    const take = (made: Stage, found: { body: string; handle: string; at: Point }, delay_ms: number) => {
+      held = { body: found.body, handle: found.handle, depth: found.at, target: found.at };
+      hovered = null;
+      const grab = () => {
+        if (held?.body !== found.body) return;
+        own.grab(found.body, found.at, now());
+        if (client.mySeat !== null) made.drag = { own, seat: client.mySeat };
+        void client.command("act", { kind: "grab", d: { body: found.body, handle: found.handle } }).then((answer) => {
+          if (!answer.ok) {
+            notify("bad", t("sandbox.is-not-yours-to-hold", { body: title(found.body) }), `${answer.error.message}.`);
+            held = null;
+            own.cancel();
+          } else sendTarget(true);
+        });
+      };
+      if (delay_ms) window.setTimeout(grab, delay_ms);
+      else grab();
+    };
+    const hold = (body: string) => {
+      const at = stage.current?.handleAt(body, "centre");
+      if (!stage.current || !at || client.mySeat === null) return;
+      letGo();
+      take(stage.current, { body, handle: "centre", at }, 0);
+    };
+    const moveTo = (to: Point) => {
+      if (!held) return;
+      held.target = [to[0], Math.max(0.05, to[1]), to[2]];
+      own.move(held.target);
+      sendTarget(false);
+      stage.current?.touch();
+    };
+    const nudge = (by: Point): boolean => {
+      if (!held) return false;
+      moveTo([held.target[0] + by[0], held.target[1] + by[1], held.target[2] + by[2]]);
+      return true;
+    };
+    const onStage = (made: Stage | null): void => {
       stage.current = made;
       if (!made) {
         letGo();
@@ -168,32 +235,14 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
         down: (px, py, touch) => {
           const found = client.mySeat === null ? null : made.pick(px, py, touch ? 18 : 6);
           if (!found) return false;
-          held = { body: found.body, handle: found.handle, depth: found.at, target: found.at };
-          hovered = null;
-          const grab = () => {
-            if (held?.body !== found.body) return;
-            own.grab(found.body, found.at, now());
-            if (client.mySeat !== null) made.drag = { own, seat: client.mySeat };
-            void client.command("act", { kind: "grab", d: { body: found.body, handle: found.handle } }).then((answer) => {
-              if (!answer.ok) {
-                notify("bad", t("sandbox.is-not-yours-to-hold", { body: title(found.body) }), `${answer.error.message}.`);
-                held = null;
-                own.cancel();
-              } else sendTarget(true);
-            });
-          };
-          if (touch) window.setTimeout(grab, LONG_PRESS_MS);
-          else grab();
+          take(made, found, touch ? LONG_PRESS_MS : 0);
           return true;
         },
         move: (px, py) => {
           if (!held) return;
           const at = made.view.beside(px, py, held.depth);
           if (!at) return;
-          held.target = [at[0], Math.max(0.05, at[1]), at[2]];
-          own.move(held.target);
-          sendTarget(false);
-          made.touch();
+          moveTo(at);
         },
         up: letGo,
         cancel: letGo,
@@ -222,6 +271,7 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
       };
       expose(client, made);
     };
+    return { onStage, hold, nudge, letGo };
   }, [client]);
 }
 
@@ -344,7 +394,7 @@ function Spark({ list, value, colour }: { list: readonly Sample[]; value: (sampl
   );
 }
 
-function Handles({ client, state, box, onRemove }: { client: SessionClient; state: SessionState; box: Sandbox; onRemove: (body: string) => void }) {
+function Handles({ client, state, box, hands, onRemove }: { client: SessionClient; state: SessionState; box: Sandbox; hands: Hands; onRemove: (body: string) => void }) {
   void now.value;
   const tick = client.telemetry.value?.tick ?? 0;
   const left = (lease: Lease) => Math.max(0, (lease.until - tick) * client.step.value);
@@ -364,15 +414,22 @@ function Handles({ client, state, box, onRemove }: { client: SessionClient; stat
           const mine = held.some((lease) => lease.seat === client.mySeat);
           const holder = state.seats.find((seat) => seat.seat === held[0]?.seat);
           return (
-            <li class={mine ? "hold me" : "hold"} key={body.id}>
+            <li class={mine ? "hold me" : "hold"} key={body.id} data-handle={body.id}>
               {holder ? <Mark mark={markOfSeat(holder.seat)} name={holder.name} size={22} /> : <span class="fr" style={{ margin: "0 5px" }} />}
               <button class="link" style={{ textDecoration: "none", color: "var(--ink)" }} onClick={() => choose(chosen === body.id ? null : body.id)} aria-expanded={chosen === body.id}>
                 <b>{title(body.id)}</b>
               </button>
-              {chosen === body.id && client.mySeat !== null && !held.length ? (
-                <button class="btn s" onClick={() => onRemove(body.id)}>
-                  {t("sandbox.take-away")}
-                </button>
+              {chosen === body.id && client.mySeat !== null && (mine || !held.length) ? (
+                <span class="row">
+                  <button class="btn s" onClick={() => (mine ? hands.letGo() : hands.hold(body.id))} title={t("sandbox.by-keys", { keys: keyNames("west", "east", "far", "near", "lift", "lower") })} data-test="hold">
+                    {mine ? t("sandbox.let-go") : t("sandbox.hold")}
+                  </button>
+                  {!mine && (
+                    <button class="btn s" onClick={() => onRemove(body.id)} data-test="take-away">
+                      {t("sandbox.take-away")}
+                    </button>
+                  )}
+                </span>
               ) : (
                 <span class="data mute">{mine ? t("sandbox.you") : held[0] ? `${fixed(left(held[0]), 1)} s` : t("sandbox.free")}</span>
               )}

@@ -13,7 +13,7 @@ import { Panel } from "./panel";
 type Group = ReturnType<typeof groupOf>;
 
 /** In this order. */
-const GROUPS: readonly Group[] = ["lobby", "turn", "mat", "sandbox", "replay", "editor", "everywhere"];
+const GROUPS: readonly Group[] = ["lobby", "turn", "mat", "sandbox", "replay", "editor", "build", "everywhere"];
 
 /** Acts that have one line in the list. The others have one each. */
 const LINES: readonly (readonly [Word, readonly Act[]])[] = [

@@ -144,6 +144,7 @@ export const lobby = {
   "modes.step": "Step",
   "modes.sheet": "Sheet",
   "modes.stone": "Stone",
+  "modes.spring-damper": "Spring-damper",
   "modes.spring": "Spring",
   "modes.curling": "Curling",
   "modes.sandbox": "Sandbox",
