@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tussle.server.physics.geometry import Ints
+from tussle.server.physics.geometry import Ints, different_rows
 from tussle.server.physics.world_state import Floats
 
 __all__ = ["dissect", "mesh_links"]
@@ -22,8 +22,8 @@ LOPSIDED = 0.3
 
 def mesh_links(tetrahedra: Ints) -> Ints:
     """Return the pairs of nodes that share a tetrahedron, each once, (n, 2), the smaller first."""
-    corners = np.concatenate([tetrahedra[:, [i, j]] for i in range(4) for j in range(i)])
-    return np.unique(np.sort(corners, axis=1), axis=0).reshape(-1, 2).astype(np.int64)
+    pairs = np.sort(np.concatenate([tetrahedra[:, [i, j]] for i in range(4) for j in range(i)]), axis=1)
+    return pairs[different_rows(pairs)[0]].astype(np.int64)
 
 
 def dissect(rest: Floats, links: Ints, free: np.ndarray) -> tuple[Ints, Ints]:

@@ -23,6 +23,7 @@ from tussle.server.physics.geometry import (
     affine_moments,
     boundary_faces,
     contact_features,
+    different_rows,
     edge_uses,
     signed_volume,
     unique_edges,
@@ -274,7 +275,7 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
     patches: list[Patches] = []
     patch_start, patch_mu, patch_lam = [0], [], []
     for number, part in enumerate(bodies):
-        nodes = len(part.q)
+        nodes, count = len(part.q), 0
         if not part.elastic:
             mass[number] = part.moments
             if part.body.kind == "rail":
@@ -298,10 +299,12 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
             pairs = mesh_links(tetrahedra)
             if part.body.material.element == "averaged":
                 made = lay_out_patches(part.rest, tetrahedra)
-                pairs = np.unique(np.concatenate([pairs, patch_links(made)]), axis=0)
+                count = len(made.volume)
+                pairs = np.concatenate([pairs, patch_links(made)])
+                pairs = pairs[different_rows(pairs)[0]]
                 patches.append(replace(made, nodes=made.nodes + node_start[number]))
-                patch_mu.append(np.full(len(made.volume), (1.0 - STABILISATION) * first))
-                patch_lam.append(np.full(len(made.volume), second))
+                patch_mu.append(np.full(count, (1.0 - STABILISATION) * first))
+                patch_lam.append(np.full(count, second))
                 first, second = STABILISATION * first, 0.0
             mu.append(np.full(len(sizes), first))
             lam.append(np.full(len(sizes), second))
@@ -313,7 +316,7 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
             clusters.append(cluster)
             spans.append(np.ones(nodes, dtype=np.int64))
             links.append(pairs + node_start[number])
-        patch_start.append(sum(len(one.volume) for one in patches))
+        patch_start.append(patch_start[-1] + count)
     tet_counts = [
         len(part.mesh.tetrahedra) if part.elastic and part.mesh.tetrahedra is not None else 0
         for part in bodies

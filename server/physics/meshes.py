@@ -27,6 +27,7 @@ from tussle.server.physics.geometry import (
     Mesh,
     boundary_faces,
     connected_components,
+    different_rows,
     outward,
     signed_volume,
     unique_edges,
@@ -179,7 +180,7 @@ def _refuse_folds(name: str, points: Floats, tets: Ints) -> None:
     """Raise BadMesh if two tetrahedra that share a face are on the same side of it."""
     sides = np.concatenate([tets[:, [1, 2, 3]], tets[:, [0, 3, 2]], tets[:, [0, 1, 3]], tets[:, [0, 2, 1]]])
     turned = np.take_along_axis(sides, (np.argmin(sides, axis=1)[:, None] + np.arange(3)) % 3, axis=1)
-    _, first, counts = np.unique(turned, axis=0, return_index=True, return_counts=True)
+    first, counts = different_rows(turned)
     if counts.max() > 1:
         at = int(first[counts > 1][0])
         place = _middle(points, sides[at])
@@ -190,7 +191,7 @@ def _check_surface(name: str, points: Floats, faces: Ints) -> Mesh:
     """Return a closed, oriented surface without self-intersections, or an open sheet. Raises BadMesh otherwise."""
     if not len(faces):
         raise BadMesh(f"{name}: all of its triangles are degenerate", MeshFault.EMPTY)
-    _, first = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
+    first, _ = different_rows(np.sort(faces, axis=1))
     faces = faces[np.sort(first)]
     uses = _EdgeUses(faces, len(points))
     if uses.counts.max() > 2:
@@ -316,7 +317,7 @@ def _clustered(points: Floats, faces: Ints, cells: float) -> tuple[Floats, Ints]
     means = np.stack([np.bincount(cell, points[:, k]) / counts for k in range(3)], axis=1)
     coarse = cell[faces]
     coarse = coarse[(np.diff(np.sort(coarse, axis=1), axis=1) > 0).all(axis=1)]
-    _, first = np.unique(np.sort(coarse, axis=1), axis=0, return_index=True)
+    first, _ = different_rows(np.sort(coarse, axis=1))
     return means, coarse[np.sort(first)]
 
 
