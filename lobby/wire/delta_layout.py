@@ -78,7 +78,7 @@ LAYOUT = (
         "payload",
         (
             ("slots", coder.SLOTS), ("contexts", coder.CONTEXTS), ("limit", coder.LIMIT), ("dead", pose.DEAD),
-            ("floats", pose.FLOATS), ("ints", pose.INTS), ("first", FIRST_CHANCES), ("revision", 2),
+            ("floats", pose.FLOATS), ("ints", pose.INTS), ("first", FIRST_CHANCES), ("revision", 3),
         ),
     ),
 )  # fmt: skip

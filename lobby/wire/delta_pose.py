@@ -24,11 +24,11 @@ if "COMPILER" not in globals():
         jit,
     )
 
-FLOATS, INTS = 37, 17
+FLOATS, INTS = 45, 17
 """Numbers of the state of one body. Floats: 0 position, 3 velocity, 6 acceleration, 9 rotation (w, x, y, z), 13 spin,
-16 its change, 19 ticks between the last two poses, 20 scores of the four predictions of each coordinate, 32 of the
-rotation, 36 how fast it slows down when it slides. Integers: 0 active, 1 moving, 2 mean sizes of the residuals, 8 last
-signs, 14 and 15 errors of the two predictions of the vertices, 16 whether it changed its shape."""
+16 its change, 19 ticks between the last two poses, 20 scores of the four predictions of each coordinate, 32 of those of
+the rotation, 44 how fast it slows down when it slides. Integers: 0 active, 1 moving, 2 mean sizes of the residuals, 8
+last signs, 14 and 15 errors of the two predictions of the vertices, 16 whether it changed its shape."""
 
 SPARE = 64
 """Spare floats of a chain, for one body."""
@@ -186,38 +186,69 @@ def code_residual(
 
 
 @jit
+def fading(F: Any, o: int) -> float:
+    """What is left of the spin after a pose, if it goes on fading as it did before: 0 to 1. A body that turns on the
+    ground in contact loses a share of its spin, not an amount."""
+    now, before = 0.0, 0.0
+    for k in range(3):
+        last = F[o + 13 + k] - F[o + 16 + k]
+        now += F[o + 13 + k] * last
+        before += last * last
+    if now >= before:
+        return 1.0
+    if now <= 0.0:
+        return 0.0
+    return now / before
+
+
+@jit
+def two_best(F: Any, k: int, scores: int) -> int:
+    """The best of the four predictions of coordinate ``k``, and the second best, as 4 best + second. F[scores]: four
+    scores of each coordinate, of which those of x and z are added. Of equal ones the first is better."""
+    best, second = 0, 0
+    low, next_low = 0.0, 0.0
+    for j in range(4):
+        score = F[scores + 4 + j] if k == 1 else F[scores + j] + F[scores + 8 + j]
+        if j == 0 or score < low:
+            second, next_low = best, low
+            best, low = j, score
+        elif j == 1 or score < next_low:
+            second, next_low = j, score
+    return 4 * best + second
+
+
+@jit
+def score_predictions(F: Any, reached: int, scores: int, step: float, pose: int) -> None:
+    """Add the errors of the four predictions of each coordinate, at F[pose + 14], to their scores. F[reached]: what
+    came."""
+    for k in range(3):
+        for j in range(4):
+            error = size_of(F[reached + k] - F[pose + 14 + 4 * k + j]) / step
+            F[scores + 4 * k + j] = F[scores + 4 * k + j] * KEPT + penalty(error)
+
+
+@jit
 def code_turn(
     S: Any, buf: Any, M: Any, F: Any, J: Any, o: int, at: int, gap: int, turn: float, pose: int
 ) -> int:
-    """Code the rotation of a body: F[pose + 10] is then its new one. Returns 3 times the sum of the residuals, and
-    their size."""
-    best, second = 0, 1
-    for j in range(1, 4):
-        if F[o + 32 + j] < F[o + 32 + best]:
-            best = j
-    second = 1 if best == 0 else 0
-    for j in range(4):
-        if j != best and F[o + 32 + j] < F[o + 32 + second]:
-            second = j
-    for j in range(4):
-        to = pose + 14 + 4 * j
-        for k in range(4):
-            F[to + k] = F[o + 9 + k]
-        if j < 3:
-            share = 0.0 if j == 0 else (1.0 if j == 1 else 0.5)
-            turn_by(
-                F,
-                to,
-                (F[o + 13] + share * F[o + 16]) * gap,
-                (F[o + 14] + share * F[o + 17]) * gap,
-                (F[o + 15] + share * F[o + 18]) * gap,
-            )
-    start = pose + 14 + 4 * best
-    difference(F, pose + 14 + 4 * second, start, pose + 30)
-    if S[0] == 1:
-        difference(F, pose + 3, start, pose + 33)
+    """Code the rotation of a body: F[pose + 10] is then its new one, F[pose + 30] how much it turned. Four predictions
+    for each axis: the spin; with its change; fading; no turn. Returns 3 times the sum of the residuals, and their size.
+    """
+    left = fading(F, o)
+    for k in range(3):
+        to = pose + 14 + 4 * k
+        F[to] = F[o + 13 + k] * gap
+        F[to + 1] = (F[o + 13 + k] + F[o + 16 + k]) * gap
+        F[to + 2] = F[o + 13 + k] * left * gap
+        F[to + 3] = 0.0
+        chosen = two_best(F, k, o + 32)
+        F[pose + 26 + k] = F[to + chosen // 4]
+        F[pose + 30 + k] = F[to + chosen % 4] - F[pose + 26 + k]
     for k in range(4):
-        F[pose + 10 + k] = F[start + k]
+        F[pose + 10 + k] = F[o + 9 + k]
+    turn_by(F, pose + 10, F[pose + 26], F[pose + 27], F[pose + 28])
+    if S[0] == 1:
+        difference(F, pose + 3, pose + 10, pose + 33)
     size, total = 0, 0
     for k in range(3):
         value = 0
@@ -233,10 +264,8 @@ def code_turn(
         total += found
         F[pose + 33 + k] = value * turn
     turn_by(F, pose + 10, F[pose + 33], F[pose + 34], F[pose + 35])
-    for j in range(4):
-        difference(F, pose + 10, pose + 14 + 4 * j, pose + 33)
-        error = size_of(F[pose + 33]) + size_of(F[pose + 34]) + size_of(F[pose + 35])
-        F[o + 32 + j] = F[o + 32 + j] * KEPT + penalty(error / turn)
+    difference(F, pose + 10, o + 9, pose + 30)
+    score_predictions(F, pose + 30, o + 32, turn, pose)
     return 3 * total + size
 
 
@@ -245,7 +274,7 @@ def predict_place(F: Any, o: int, gap: int, mean: float, pose: int) -> None:
     """Write the four predictions of the place into F[pose + 14 + 4 k + j]: straight on; with the acceleration; sliding
     to a stop; straight on while it rolls on its new rotation. F[pose + 30]: how much it turned."""
     way = distance_of(F[o + 3], F[o + 5]) * gap
-    slower = F[o + 36] * gap * mean
+    slower = F[o + 44] * gap * mean
     left = 0.0
     if way > slower:
         left = 1.0 - slower / way
@@ -271,7 +300,7 @@ def slow_down(F: Any, o: int, gap: int, mean: float, step: float, pose: int) -> 
         slower = (before - after) / mean
         across = size_of(F[o + 3] * z - F[o + 5] * x)
         if across < 0.1 * (before * after) and 3.0 * step < slower * gap * gap < 60.0 * step:
-            F[o + 36] = slower if F[o + 36] == 0.0 else F[o + 36] * 0.7 + slower * 0.3
+            F[o + 44] = slower if F[o + 44] == 0.0 else F[o + 44] * 0.7 + slower * 0.3
 
 
 @jit
@@ -297,22 +326,14 @@ def code_place(
     jump = 0.0
     for n in range(3):
         k = first if n == 0 else (2 - first if n == 1 else 1)
-        best, second = 0, 0
-        low, next_low = 0.0, 0.0
-        for j in range(4):
-            score = F[o + 24 + j] if k == 1 else F[o + 20 + j] + F[o + 28 + j]
-            if j == 0 or score < low:
-                second, next_low = best, low
-                best, low = j, score
-            elif j == 1 or score < next_low:
-                second, next_low = j, score
-        predicted = F[pose + 14 + 4 * k + best]
+        chosen = two_best(F, k, o + 20)
+        predicted = F[pose + 14 + 4 * k + chosen // 4]
         if n == 1 and size_of(F[o + 3 + first]) * gap > 3.0 * step and size_of(jump) > 1.5 * step:
             predicted += jump * F[o + 3 + k] / F[o + 3 + first]
         value = 0
         if S[0] == 1:
             value = quantised((F[pose + k] - predicted) / step)
-        apart = (F[pose + 14 + 4 * k + second] - predicted) / step
+        apart = (F[pose + 14 + 4 * k + chosen % 4] - predicted) / step
         value = code_residual(S, buf, M, J, at, k, size, total, F[o + 3 + k] * gap / step, apart, value)
         found = value if value >= 0 else -value
         if found > 4095:
@@ -336,16 +357,13 @@ def code_pose(
     them are used. Returns 1 if a residual was large."""
     mean = (F[o + 19] + gap) * 0.5
     sizes = code_turn(S, buf, M, F, J, o, at, gap, turn, pose)
-    difference(F, pose + 10, o + 9, pose + 30)
     size = code_place(S, buf, M, F, J, o, at, gap, mean, step, sizes, pose)
     if S[5] == 1:
         return 0
     slow_down(F, o, gap, mean, step, pose)
+    score_predictions(F, pose + 7, o + 20, step, pose)
     for k in range(3):
         reached = F[pose + 7 + k]
-        for j in range(4):
-            error = size_of(reached - F[pose + 14 + 4 * k + j]) / step
-            F[o + 20 + 4 * k + j] = F[o + 20 + 4 * k + j] * KEPT + penalty(error)
         velocity = (reached - F[o + k]) / gap
         F[o + 6 + k] = (velocity - F[o + 3 + k]) / mean
         F[o + 3 + k] = velocity
@@ -375,7 +393,7 @@ def rest(F: Any, J: Any, o: int, at: int) -> None:
         F[o + k] = 0.0
     for k in range(13, 19):
         F[o + k] = 0.0
-    for k in range(20, 36):
+    for k in range(20, 44):
         F[o + k] *= 0.5
     for k in range(6):
         J[at + 2 + k] >>= 1
@@ -387,7 +405,7 @@ def forget(F: Any, J: Any, o: int, at: int, size: int) -> None:
     """Forget how the body moved: its place is new."""
     rest(F, J, o, at)
     F[o + 19] = 1.0
-    for k in range(20, 36):
+    for k in range(20, 44):
         F[o + k] = 0.0
     for k in range(6):
         J[at + 2 + k] = size

@@ -179,10 +179,11 @@ class RangeDecoder:
 # -- the state of a chain
 
 
-def two_smallest(scores: Floats) -> tuple[int, int]:
-    """The indices of the smallest and of the second smallest; of equal ones, the first one."""
-    first, second = sorted(range(len(scores)), key=lambda j: scores[j])[:2]
-    return first, second
+def two_best(scores: list[Floats], k: int) -> tuple[int, int]:
+    """The best and the second best of the predictions of k, by their scores; of equal ones, the first one."""
+    sums = scores[1] if k == 1 else [x + z for x, z in zip(scores[0], scores[2], strict=True)]
+    best, second = sorted(range(4), key=lambda j: sums[j])[:2]
+    return best, second
 
 
 def penalty(error: float) -> float:
@@ -220,7 +221,7 @@ class Body:
     D: Floats = field(default_factory=lambda: zeros(3))
     since: float = 1.0
     E: list[Floats] = field(default_factory=lambda: [zeros(4), zeros(4), zeros(4)])
-    R: Floats = field(default_factory=lambda: zeros(4))
+    R: list[Floats] = field(default_factory=lambda: [zeros(4), zeros(4), zeros(4)])
     slower: float = 0.0
     present: int = 0
     moving: int = 0
@@ -240,14 +241,14 @@ class Body:
     def rest(self) -> None:
         self.V, self.A, self.S, self.D = zeros(3), zeros(3), zeros(3), zeros(3)
         self.E = [[e * 0.5 for e in scores] for scores in self.E]
-        self.R = [e * 0.5 for e in self.R]
+        self.R = [[e * 0.5 for e in scores] for scores in self.R]
         self.m = [m >> 1 for m in self.m]
         self.moving = 0
 
     def forget(self, size: int) -> None:
         self.rest()
         self.since = 1.0
-        self.E, self.R = [zeros(4), zeros(4), zeros(4)], zeros(4)
+        self.E, self.R = [zeros(4), zeros(4), zeros(4)], [zeros(4), zeros(4), zeros(4)]
         self.m, self.sign = [size] * 6, [0] * 6
 
     def pace(self, gap: int, step: float, turn: float) -> int:
@@ -422,15 +423,22 @@ class ReferenceDecoder:
             total += found
             return value
 
-        best, second = two_smallest(body.R)
-        G = [turned(Q, *((S[k] + share * D[k]) * gap for k in range(3))) for share in (0.0, 1.0, 0.5)] + [Q]
-        apart = between(G[best], G[second])
+        last = [S[k] - D[k] for k in range(3)]
+        now, before = 0.0, 0.0
+        for k in range(3):
+            now, before = now + S[k] * last[k], before + last[k] * last[k]
+        fade = 1.0 if now >= before else 0.0 if now <= 0.0 else now / before
+        G = [[S[k] * gap, (S[k] + D[k]) * gap, S[k] * fade * gap, 0.0] for k in range(3)]
+        g, apart = zeros(3), zeros(3)
+        for k in range(3):
+            best, second = two_best(body.R, k)
+            g[k], apart[k] = G[k][best], G[k][second] - G[k][best]
         r = [residual(3 + k, S[k] * gap / turn, apart[k] / turn) * turn for k in range(3)]
-        T = turned(G[best], *r)
-        for j in range(4):
-            a, b, c = map(abs, between(G[j], T))
-            body.R[j] = body.R[j] * 0.8 + penalty((a + b + c) / turn)
+        T = turned(turned(Q, *g), *r)
         q = between(Q, T)
+        for k in range(3):
+            for j in range(4):
+                body.R[k][j] = body.R[k][j] * 0.8 + penalty(abs(q[k] - G[k][j]) / turn)
 
         way, slow = distance(V[0], V[2]) * gap, body.slower * gap * mean
         left = 1.0 - slow / way if way > slow else 0.0
@@ -449,8 +457,7 @@ class ReferenceDecoder:
         N, jump = zeros(3), 0.0
         first = 2 if abs(V[2]) > abs(V[0]) else 0
         for k in (first, 2 - first, 1):
-            scores = body.E[1] if k == 1 else [a + b for a, b in zip(body.E[0], body.E[2], strict=True)]
-            best, second = two_smallest(scores)
+            best, second = two_best(body.E, k)
             predicted = C[k][best]
             if k == 2 - first and abs(V[first]) * gap > 3.0 * step and abs(jump) > 1.5 * step:
                 predicted = predicted + jump * V[k] / V[first]

@@ -14,7 +14,7 @@ export const KEY_HEAD = 24;
 /** Frames of a chain are numbered modulo this. */
 const NUMBERED = 32;
 
-const FLOATS = 37;
+const FLOATS = 45;
 const INTS = 17;
 const KEPT = 0.8;
 const FURTHEST = 1e6;
@@ -44,8 +44,8 @@ export class Chain {
   contacts = 0;
   still: 0 | 1 = 0;
   private gap = 1;
-  /** Of the pose that is decoded: its predictions, four rotations or four of each coordinate; its rotation and place; spare. */
-  private readonly guesses = new Float64Array(16);
+  /** Of the pose that is decoded: its predictions, four of each coordinate or axis; its rotation and place; spare. */
+  private readonly guesses = new Float64Array(12);
   private readonly turned = new Float64Array(4);
   private readonly reached = new Float64Array(3);
   private readonly spin = new Float64Array(3);
@@ -231,19 +231,15 @@ export class Chain {
 
   /** The pose of a body that moves. Returns 1 if a residual was large. */
   private pose(o: number, at: number): 0 | 1 {
-    const { floats: F, gap, step, guesses: guess, turned, reached, spin } = this;
+    const { floats: F, gap, step, turned, reached, spin } = this;
     const mean = (F[o + 19]! + gap) * 0.5;
     this.size = this.total = 0;
     this.rotation(o, at);
-    difference(turned, 0, F, o + 9, spin);
     this.guessPlace(o, mean);
     this.place(o, at);
     this.slowDown(o, mean);
+    this.score(reached, o + 20, step);
     for (let k = 0; k < 3; k++) {
-      for (let j = 0; j < 4; j++) {
-        const score = o + 20 + 4 * k + j;
-        F[score] = F[score]! * KEPT + penalty(Math.abs(reached[k]! - guess[4 * k + j]!) / step);
-      }
       const velocity = (reached[k]! - F[o + k]!) / gap;
       F[o + 6 + k] = (velocity - F[o + 3 + k]!) / mean;
       F[o + 3 + k] = velocity;
@@ -257,38 +253,83 @@ export class Chain {
     return this.size === 2 ? 1 : 0;
   }
 
-  /** The new rotation, in `turned`. Four predictions: the spin, the spin and its change or half of it, no turn. */
-  private rotation(o: number, at: number): void {
-    const { floats: F, gap, turn, guesses: guess, turned, spare } = this;
-    let best = 0;
-    for (let j = 1; j < 4; j++) if (F[o + 32 + j]! < F[o + 32 + best]!) best = j;
-    let second = best === 0 ? 1 : 0;
-    for (let j = 0; j < 4; j++) if (j !== best && F[o + 32 + j]! < F[o + 32 + second]!) second = j;
-    for (let j = 0; j < 4; j++) {
-      for (let k = 0; k < 4; k++) guess[4 * j + k] = F[o + 9 + k]!;
-      if (j === 3) break;
-      const share = j === 0 ? 0 : j === 1 ? 1 : 0.5;
-      const [x, y, z] = [F[o + 13]! + share * F[o + 16]!, F[o + 14]! + share * F[o + 17]!, F[o + 15]! + share * F[o + 18]!];
-      turnBy(guess, 4 * j, x * gap, y * gap, z * gap);
+  /** What is left of the spin after a pose, if it goes on fading as it did before: 0 to 1. */
+  private fading(o: number): number {
+    const F = this.floats;
+    let now = 0;
+    let before = 0;
+    for (let k = 0; k < 3; k++) {
+      const last = F[o + 13 + k]! - F[o + 16 + k]!;
+      now += F[o + 13 + k]! * last;
+      before += last * last;
     }
-    difference(guess, 4 * second, guess, 4 * best, spare);
-    for (let k = 0; k < 4; k++) turned[k] = guess[4 * best + k]!;
+    if (now >= before) return 1;
+    return now <= 0 ? 0 : now / before;
+  }
+
+  /** The best of the four predictions of coordinate `k` and the second best, as 4 best + second. Scores of x and z are added. */
+  private twoBest(k: number, scores: number): number {
+    const F = this.floats;
+    let best = 0;
+    let second = 0;
+    let low = 0;
+    let next = 0;
+    for (let j = 0; j < 4; j++) {
+      const score = k === 1 ? F[scores + 4 + j]! : F[scores + j]! + F[scores + 8 + j]!;
+      if (j === 0 || score < low) {
+        second = best;
+        next = low;
+        best = j;
+        low = score;
+      } else if (j === 1 || score < next) {
+        second = j;
+        next = score;
+      }
+    }
+    return 4 * best + second;
+  }
+
+  /** Add the errors of the predictions to their scores. */
+  private score(reached: Float64Array, scores: number, step: number): void {
+    const { floats: F, guesses: guess } = this;
+    for (let k = 0; k < 3; k++) {
+      for (let j = 0; j < 4; j++) {
+        const at = scores + 4 * k + j;
+        F[at] = F[at]! * KEPT + penalty(Math.abs(reached[k]! - guess[4 * k + j]!) / step);
+      }
+    }
+  }
+
+  /** The new rotation, in `turned`, and how far it turned, in `spin`. Four predictions for each axis: the spin, with its
+   * change, fading, no turn. */
+  private rotation(o: number, at: number): void {
+    const { floats: F, gap, turn, guesses: guess, turned, spin, spare } = this;
+    const left = this.fading(o);
+    for (let k = 0; k < 3; k++) {
+      const now = F[o + 13 + k]!;
+      guess[4 * k] = now * gap;
+      guess[4 * k + 1] = (now + F[o + 16 + k]!) * gap;
+      guess[4 * k + 2] = now * left * gap;
+      guess[4 * k + 3] = 0;
+      const chosen = this.twoBest(k, o + 32);
+      spin[k] = guess[4 * k + (chosen >> 2)]!;
+      spare[k] = guess[4 * k + (chosen & 3)]! - spin[k]!;
+    }
+    for (let k = 0; k < 4; k++) turned[k] = F[o + 9 + k]!;
+    turnBy(turned, 0, spin[0]!, spin[1]!, spin[2]!);
     const r0 = this.residual(at, 3, (F[o + 13]! * gap) / turn, spare[0]! / turn) * turn;
     const r1 = this.residual(at, 4, (F[o + 14]! * gap) / turn, spare[1]! / turn) * turn;
     const r2 = this.residual(at, 5, (F[o + 15]! * gap) / turn, spare[2]! / turn) * turn;
     turnBy(turned, 0, r0, r1, r2);
-    for (let j = 0; j < 4; j++) {
-      difference(turned, 0, guess, 4 * j, spare);
-      const error = Math.abs(spare[0]!) + Math.abs(spare[1]!) + Math.abs(spare[2]!);
-      F[o + 32 + j] = F[o + 32 + j]! * KEPT + penalty(error / turn);
-    }
+    difference(turned, 0, F, o + 9, spin);
+    this.score(spin, o + 32, turn);
   }
 
   /** Four predictions of each coordinate: straight on, with the acceleration, sliding to a stop, rolling. */
   private guessPlace(o: number, mean: number): void {
     const { floats: F, gap, guesses: guess, spin } = this;
     const way = distanceOf(F[o + 3]!, F[o + 5]!) * gap;
-    const slower = F[o + 36]! * gap * mean;
+    const slower = F[o + 44]! * gap * mean;
     const left = way > slower ? 1 - slower / way : 0;
     const height = F[o + 1]!;
     for (let k = 0; k < 3; k++) {
@@ -310,27 +351,12 @@ export class Chain {
     let jump = 0;
     for (let n = 0; n < 3; n++) {
       const k = n === 0 ? first : n === 1 ? 2 - first : 1;
-      let best = 0;
-      let second = 0;
-      let low = 0;
-      let next = 0;
-      for (let j = 0; j < 4; j++) {
-        const score = k === 1 ? F[o + 24 + j]! : F[o + 20 + j]! + F[o + 28 + j]!;
-        if (j === 0 || score < low) {
-          second = best;
-          next = low;
-          best = j;
-          low = score;
-        } else if (j === 1 || score < next) {
-          second = j;
-          next = score;
-        }
-      }
-      let predicted = guess[4 * k + best]!;
+      const chosen = this.twoBest(k, o + 20);
+      let predicted = guess[4 * k + (chosen >> 2)]!;
       if (n === 1 && Math.abs(F[o + 3 + first]!) * gap > 3 * step && Math.abs(jump) > 1.5 * step) {
         predicted += (jump * F[o + 3 + k]!) / F[o + 3 + first]!;
       }
-      const value = this.residual(at, k, (F[o + 3 + k]! * gap) / step, (guess[4 * k + second]! - predicted) / step);
+      const value = this.residual(at, k, (F[o + 3 + k]! * gap) / step, (guess[4 * k + (chosen & 3)]! - predicted) / step);
       reached[k] = predicted + value * step;
       if (!(reached[k]! > -FURTHEST && reached[k]! < FURTHEST)) throw outOfRange();
       jump = reached[k]! - predicted;
@@ -349,7 +375,7 @@ export class Chain {
     const across = Math.abs(F[o + 3]! * z - F[o + 5]! * x);
     const change = slower * gap * gap;
     if (across < 0.1 * (before * after) && change > 3 * step && change < 60 * step) {
-      F[o + 36] = F[o + 36] === 0 ? slower : F[o + 36]! * 0.7 + slower * 0.3;
+      F[o + 44] = F[o + 44] === 0 ? slower : F[o + 44]! * 0.7 + slower * 0.3;
     }
   }
 
@@ -358,7 +384,7 @@ export class Chain {
     const { floats: F, ints } = this;
     F.fill(0, o + 3, o + 9);
     F.fill(0, o + 13, o + 19);
-    for (let k = 20; k < 36; k++) F[o + k]! *= 0.5;
+    for (let k = 20; k < 44; k++) F[o + k]! *= 0.5;
     for (let k = 0; k < 6; k++) ints[at + 2 + k]! >>= 1;
     ints[at + 1] = 0;
   }
@@ -368,7 +394,7 @@ export class Chain {
     const { floats: F, ints } = this;
     this.rests(o, at);
     F[o + 19] = 1;
-    F.fill(0, o + 20, o + 36);
+    F.fill(0, o + 20, o + 44);
     for (let k = 0; k < 6; k++) {
       ints[at + 2 + k] = size;
       ints[at + 8 + k] = 0;

@@ -6,7 +6,7 @@ export const PROTOCOLS: number[] = [1];
 
 export const SCHEMA_HASH = "ae84e3f76023fc05";
 
-export const CODEC = "delta-60aa42ce";
+export const CODEC = "delta-d4c318b2";
 
 export const CLOSE = { NORMAL: 1000, LEFT: 4000, SHUTTING_DOWN: 4001, ERROR: 4002, RESUME_REFUSED: 4003, BAD_MESSAGE: 4004, REPLACED: 4010, MOVED: 4011, VERSION_MISMATCH: 4012, RATE_LIMITED: 4013, TOO_SLOW: 4014 } as const;
 
