@@ -204,3 +204,27 @@ def test_a_first_visit_is_in_a_match_with_bots_by_one_press(person: Any) -> None
     mira.until("window.__test && window.__test.state().status === 'running'")
     mira.until("window.__test.state().seats.map((seat) => seat.kind).join() === 'person,bot,bot,bot'")
     assert mira.evaluate("window.__test.state().log.some((row) => row.parts[0].text === '3 bots are coming')")
+
+
+STAYS = """new Promise((done) => {
+  const seen = new Set();
+  const rows = new Set();
+  const began = performance.now();
+  const look = () => {
+    seen.add(Math.round(document.querySelector("[data-test=sessions] [aria-label=Ended]").getBoundingClientRect().y));
+    rows.add(document.querySelector("[data-test=sessions] [aria-label=Ended] li").dataset.session);
+    rows.size < 3 && performance.now() - began < 60000 ? requestAnimationFrame(look) : done([seen.size, rows.size]);
+  };
+  look();
+})"""
+"""How many places the group of ended matches had, and how many matches were its first, until two more have ended."""
+
+
+def test_lists_keep_their_place_while_matches_begin_and_end(person: Any) -> None:
+    """The groups above the ended matches keep a row each when they are empty."""
+    mira = person("Mira", viewport={"width": 1440, "height": 900})
+    mira.go()
+    mira.page.wait_for_selector("[data-test=sessions] [aria-label=Ended] li")
+    places, ended = mira.evaluate(STAYS)
+    assert ended == 3
+    assert places == 1

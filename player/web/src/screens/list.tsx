@@ -10,8 +10,8 @@ import { PlayerName } from "../ui/playername";
 import type { SessionView } from "../wire/messages";
 import { modeName, sessionTitle } from "./modes";
 
-/** A group of rows. In a list without filters, open lobbies have their place: the first of them waits longest. */
-export function Group({ title, list }: { title: string; list: readonly SessionView[] }) {
+/** A group of rows; none: what an empty one says, in the place of a row. In a list without filters, open lobbies have their place: the first of them waits longest. */
+export function Group({ title, list, none }: { title: string; list: readonly SessionView[]; none?: string }) {
   // The server filters: the place among all is known only where the list is whole.
   const open = search.value.trim() || filtered.value ? [] : list.filter((one) => one.status === "open");
   return (
@@ -21,6 +21,7 @@ export function Group({ title, list }: { title: string; list: readonly SessionVi
         <span class="data mute">{group(list.length)}</span>
       </div>
       <ul>
+        {!list.length && none && <li class="lr none small mute">{none}</li>}
         {list.map((one) => (
           <Row key={one.session} view={one} place={open.indexOf(one) + 1} />
         ))}

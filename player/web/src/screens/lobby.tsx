@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { followLists, showRecorded } from "../app/lists";
 import { followPulse } from "../app/pulse";
-import { busy, ended, find, listed, listedDays, listedMode, lobbyRtt, mineOnly, open, recorded, recordedNext, search, sessions } from "../app/store";
+import { busy, ended, filtered, find, listed, listedDays, listedMode, lobbyRtt, mineOnly, open, recorded, recordedNext, search, sessions } from "../app/store";
 import { t } from "../text/words";
 import { Bar } from "../ui/bar";
 import { useKeys } from "../ui/keyboard";
@@ -31,6 +31,8 @@ export function Lobby() {
   const running = all.filter((one) => ["starting", "running", "paused"].includes(one.status));
   const present = new Set(ended.value.map((one) => one.session));
   const earlier = filter === "ended" ? recorded.value.filter((one) => !present.has(one.session)) : [];
+  // In the whole list every group keeps its place while matches begin and end, so that what is below it stays.
+  const placed = filter === "all" && !filtered.value && !search.value.trim() && ended.value.length > 0;
   const people = new Set(all.flatMap((one) => one.seats.filter((seat) => seat.kind === "person").map((seat) => seat.player))).size;
   const bots = new Set(all.flatMap((one) => one.seats.filter((seat) => seat.kind === "bot").map((seat) => seat.player))).size;
   return (
@@ -84,8 +86,8 @@ export function Lobby() {
               </select>
             </div>
             <div class="scroll" tabIndex={0} aria-label={t("lobby.list-of-sessions")} role="region" data-test="sessions">
-              {(filter === "all" || filter === "open") && waiting.length > 0 && <Group title={t("lobby.waiting-for-players")} list={waiting} />}
-              {(filter === "all" || filter === "running") && running.length > 0 && <Group title={t("lobby.running")} list={running} />}
+              {(filter === "all" || filter === "open") && (placed || waiting.length > 0) && <Group title={t("lobby.waiting-for-players")} list={waiting} none={t("lobby.nobody-waits")} />}
+              {(filter === "all" || filter === "running") && (placed || running.length > 0) && <Group title={t("lobby.running")} list={running} none={t("lobby.nothing-runs")} />}
               {(filter === "ended" || filter === "all") && ended.value.length > 0 && <Group title={t("lobby.ended")} list={ended.value.slice(0, filter === "all" ? 12 : 100)} />}
               {earlier.length > 0 && <Group title={t("lobby.recorded-earlier")} list={earlier} />}
               {filter === "ended" && recordedNext.value !== "" && (
@@ -94,7 +96,7 @@ export function Lobby() {
                 </button>
               )}
               {filter === "ended" && sessions.value && !(ended.value.length + earlier.length) && <Nothing />}
-              {sessions.value && !(waiting.length + running.length) && filter !== "ended" && <Nothing />}
+              {sessions.value && !placed && !(waiting.length + running.length) && filter !== "ended" && <Nothing />}
             </div>
           </section>
         </div>

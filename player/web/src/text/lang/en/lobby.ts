@@ -92,6 +92,8 @@ export const lobby = {
   "lobby.list-of-sessions": "List of sessions",
   "lobby.recorded-earlier": "Recorded earlier",
   "lobby.bot": "{n} bot|{n} bots",
+  "lobby.nobody-waits": "Nobody waits. Find a seat, or open a lobby.",
+  "lobby.nothing-runs": "No match runs now.",
   "lobby.waiting-for-players": "Waiting for players",
   "lobby.find-a-session-or-person": "Find a session or person",
   "lobby.person": "{n} person|{n} people",
