@@ -21,8 +21,16 @@ def scaled(rows, factor):
     return out
 
 @njit(cache=True)
+def halves(rows):
+    return (rows[: rows.shape[0] // 2].copy(), (rows[rows.shape[0] // 2 :].copy(), 0.5))
+
+@njit(cache=True)
 def total(rows):
-    return scaled(rows, 3.0).sum() + scaled(rows, 7.0)[1]
+    sums = 0.0
+    for _ in range(3):
+        both = halves(scaled(rows, 7.0))
+        sums += both[0][0] + both[1][0][1] * both[1][1]
+    return scaled(rows, 3.0).sum() + sums
 """
 PROGRAM = """
 import contextlib, sys
@@ -30,17 +38,20 @@ from tussle.lobby.machine_code import compile_for_baseline
 from tussle.lobby.whole_program import compile_whole
 compile_for_baseline()
 import numpy as np
+from numba.core.runtime import rtsys
 import sample
 parts = []
 with compile_whole(lambda: parts.append(1)) if sys.argv[1] == "whole" else contextlib.nullcontext():
-    print(sample.total(np.array([1.1, -2.2, 1e-9])).hex())
+    print(sample.total(np.array([1.1, -2.2, 1e-9, 4.0])).hex())
+print(rtsys.get_allocation_stats().mi_alloc, rtsys.get_allocation_stats().mi_free)
 print(len(parts) > 2, sum(sample.total.stats.cache_hits.values()))
 """
 
 
 def run(folder: Path, kept: str, how: str) -> list[str]:
-    """What the program prints: the result, whether it counted parts, and how often it loaded machine code."""
-    environment = child_environment() | {"NUMBA_CACHE_DIR": str(folder / kept)}
+    """What the program prints: the result, how many arrays it made and freed, whether it counted parts, and how often
+    it loaded machine code."""
+    environment = child_environment() | {"NUMBA_CACHE_DIR": str(folder / kept), "NUMBA_NRT_STATS": "1"}
     environment["PYTHONPATH"] = f"{ROOT}:{folder}"
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, how], env=environment, cwd=folder, capture_output=True, text=True, check=False,
@@ -57,7 +68,15 @@ def test_only_what_python_calls_is_stored(tmp_path: Path) -> None:
     whole = run(tmp_path, "whole", "whole")
     loaded = run(tmp_path, "whole", "usual")
     usual = run(tmp_path, "usual", "usual")
-    assert [len(list((tmp_path / kept).rglob("*.nbi"))) for kept in ("whole", "usual")] == [1, 2]
+    assert [len(list((tmp_path / kept).rglob("*.nbi"))) for kept in ("whole", "usual")] == [1, 3]
     assert whole[0] == loaded[0] == usual[0]
-    assert whole[1:] == ["True", "0"]
-    assert loaded[1:] == ["False", "1"]
+    assert whole[3:] == ["True", "0"]
+    assert loaded[3:] == ["False", "1"]
+
+
+def test_every_array_is_freed_once(tmp_path: Path) -> None:
+    """The program makes and frees as many arrays as in numba's own way, also those in tuples."""
+    (tmp_path / "sample.py").write_text(MODULE)
+    whole = run(tmp_path, "whole", "whole")[1:3]
+    usual = run(tmp_path, "usual", "usual")[1:3]
+    assert whole == usual and int(whole[0]) == int(whole[1]) > 10
