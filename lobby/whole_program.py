@@ -16,12 +16,13 @@ module uses inner parts of numba; where they are missing, server/solver/kernels.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from numba import _dynfunc
-from numba.core import ir
+from numba.core import cgutils, ir, types
 from numba.core.caching import Cache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.cpu import CPUContext
@@ -29,6 +30,7 @@ from numba.core.registry import cpu_target
 from numba.core.runtime.context import NRTContext
 from numba.core.targetconfig import ConfigStack, TargetConfig
 from numba.core.types.functions import BaseFunction
+from numba.np import arrayobj
 
 __all__ = ["compare_quickly", "compile_whole"]
 
@@ -166,7 +168,7 @@ def compile_whole(count: Callable[[], None] = lambda: None) -> Iterator[None]:
         (CPUContext, "create_cfunc_wrapper", lambda self, *arguments, **options: None),
         (Cache, "save_overload", save_overload),
     )
-    with whole, compare_quickly(WRAPPERS), _typed_once(), _count_uses_briefly():
+    with whole, compare_quickly(WRAPPERS), _typed_once(), _count_uses_briefly(), _elements_directly():
         yield
 
 
@@ -190,6 +192,71 @@ def _count_uses_briefly() -> Iterator[None]:
 
     with _replaced((NRTContext, "get_meminfos", get_meminfos)):
         yield
+
+
+def _element(context, builder, kind, array, index_kind, index):
+    """Return the address of an element of a contiguous array. Returns None for what is not a single element."""
+    kinds, indices = (index_kind,), (index,)
+    if isinstance(index_kind, types.BaseTuple):
+        kinds, indices = index_kind.types, cgutils.unpack_tuple(builder, index, len(index_kind))
+    if (
+        kind.layout != "C"
+        or len(kinds) != kind.ndim
+        or not all(isinstance(one, types.Integer) for one in kinds)
+    ):
+        return None
+    model = context.data_model_manager[kind]
+    data = model.get(builder, array, "data")
+    shape = cgutils.unpack_tuple(builder, model.get(builder, array, "shape"), kind.ndim)
+    places = [
+        arrayobj.fix_integer_index(context, builder, *one) for one in zip(kinds, indices, shape, strict=True)
+    ]
+    return cgutils.get_item_pointer2(context, builder, data, shape, (), "C", places)
+
+
+@contextmanager
+def _elements_directly() -> Iterator[None]:
+    """Until the end of the block, compute the address of an element from the fields of its array.
+
+    numba copies the array to memory first, and reads the fields that it needs, and others, from there.
+    """
+
+    def read(usual):
+        def lower(context, builder, signature, arguments):
+            address = None
+            if not context.enable_boundscheck:
+                address = _element(
+                    context, builder, signature.args[0], arguments[0], signature.args[1], arguments[1]
+                )
+            if address is None:
+                return usual(context, builder, signature, arguments)
+            return arrayobj.load_item(context, builder, signature.args[0], address)
+
+        return lower
+
+    def write(context, builder, signature, arguments):
+        kind, index_kind, value_kind = signature.args
+        address = None
+        if not context.enable_boundscheck:
+            address = _element(context, builder, kind, arguments[0], index_kind, arguments[1])
+        if address is None:
+            return arrayobj.setitem_array(context, builder, signature, arguments)
+        value = context.cast(builder, arguments[2], value_kind, kind.dtype)
+        return arrayobj.store_item(context, builder, kind, value, address)
+
+    added = [
+        (operator.getitem, (types.Array, types.Integer), read(arrayobj.getitem_arraynd_intp)),
+        (operator.getitem, (types.Array, types.BaseTuple), read(arrayobj.getitem_array_tuple)),
+        (operator.setitem, (types.Array, types.Any, types.Any), write),
+    ]
+    context = cpu_target.target_context
+    context.insert_func_defn([(lower, function, kinds) for function, kinds, lower in added])
+    try:
+        yield
+    finally:
+        for function, kinds, lower in added:
+            context._defns[function].versions.remove((kinds, lower))
+            context._defns[function]._cache.clear()
 
 
 @contextmanager
