@@ -161,20 +161,14 @@ def contact_features(mesh: Mesh) -> tuple[Ints, Ints]:
         mesh.vertices[mesh.faces[:, 2]] - mesh.vertices[mesh.faces[:, 0]],
     )
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    sides: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for number, face in enumerate(mesh.faces.tolist()):
-        for k in range(3):
-            a, b, opposite = face[k], face[(k + 1) % 3], face[(k + 2) % 3]
-            sides.setdefault((min(a, b), max(a, b)), []).append((number, opposite))
-    kept: list[tuple[int, int]] = []
-    for edge, users in sorted(sides.items()):
-        if mesh.closed and len(users) == 2:
-            (first, _), (_, opposite) = users
-            reach = mesh.vertices[opposite] - mesh.vertices[edge[0]]
-            if float(normals[first] @ reach) >= -FLAT * float(np.linalg.norm(reach)):
-                continue
-        kept.append(edge)
-    edges = np.array(kept, dtype=np.int64).reshape(-1, 2)
+    sides = np.sort(mesh.faces[:, [(0, 1), (1, 2), (2, 0)]].reshape(-1, 2), axis=1)
+    first, uses = different_rows(sides)
+    last = len(sides) - 1 - different_rows(sides[::-1])[0]
+    edges = sides[first]
+    if mesh.closed:
+        reach = mesh.vertices[mesh.faces[last // 3, (last + 2) % 3]] - mesh.vertices[edges[:, 0]]
+        height = np.einsum("ij,ij->i", normals[first // 3], reach)
+        edges = edges[(uses != 2) | (height < -FLAT * np.linalg.norm(reach, axis=1))]
     return edges, np.unique(edges)
 
 
