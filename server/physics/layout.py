@@ -49,6 +49,8 @@ __all__ = [
     "refuse_wide_dhat",
 ]
 
+HANDLE_NODES = 128
+"""The most nodes of an elastic body that a handle pulls at."""
 DHAT_FLOORS = 1e-4
 """The largest floor of the distances, in units of dhat."""
 RAIL_MASS = 1e5
@@ -536,8 +538,21 @@ def add_grips(
 
 
 def _mean(part: Part, first: int, vertices: tuple[int, ...]) -> tuple[Ints, Floats]:
-    """Return the nodes and weights of the mean of some mesh vertices of a body."""
+    """Return the nodes and weights of the mean of some mesh vertices of a body.
+
+    Of an elastic body at most HANDLE_NODES of them, drawn at random: all nodes of a spring share entries of the linear
+    system, and with thousands it would be dense. Their weights, 1/n but for a small change, give the mean of all
+    vertices exactly, at rest and after any affine map.
+    """
     chosen = np.unique(np.array(vertices, dtype=np.int64))
     if part.elastic:
-        return first + chosen, np.full(len(chosen), 1.0 / len(chosen))
+        if len(chosen) <= HANDLE_NODES:
+            return first + chosen, np.full(len(chosen), 1.0 / len(chosen))
+        drawn = np.sort(np.random.default_rng(0).permutation(chosen)[:HANDLE_NODES])
+        away = part.rest[drawn] - part.rest[chosen].mean(axis=0)
+        middle = away.mean(axis=0)
+        away -= middle
+        # The smallest change: the vertices may be in a plane.
+        spread = np.linalg.pinv(np.einsum("ni,nj->ij", away, away), rcond=1e-9, hermitian=True)
+        return first + drawn, 1.0 / HANDLE_NODES - away @ (spread @ middle)
     return np.arange(first, first + 4), np.concatenate([[1.0], part.rest[chosen].mean(axis=0)])
