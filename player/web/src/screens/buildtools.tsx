@@ -28,9 +28,9 @@ export function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token
           value={mode}
           onChoose={onMode}
           options={[
-            { value: "move", text: t("buildtools.move"), title: t("buildtools.move-1") },
-            { value: "turn", text: t("buildtools.turn"), title: t("buildtools.turn-2") },
-            { value: "scale", text: t("buildtools.scale"), title: t("buildtools.scale-3") },
+            { value: "move", text: t("buildtools.move"), title: withKey(t("buildtools.move"), "move") },
+            { value: "turn", text: t("buildtools.turn"), title: withKey(t("buildtools.turn"), "turn") },
+            { value: "scale", text: t("buildtools.scale"), title: withKey(t("buildtools.scale"), "scale") },
           ]}
         />
         <button class="btn s" aria-pressed={snap} onClick={onSnap} title={t("buildtools.steps-of-5-cm-and")}>

@@ -21,7 +21,7 @@ export function Group({ title, list, none }: { title: string; list: readonly Ses
         <span class="data mute">{group(list.length)}</span>
       </div>
       <ul>
-        {!list.length && none && <li class="lr none small mute">{none}</li>}
+        {!list.length && none && <li class="lr vacant small mute">{none}</li>}
         {list.map((one) => (
           <Row key={one.session} view={one} place={open.indexOf(one) + 1} />
         ))}

@@ -318,7 +318,7 @@ function Palette({ client, box, stage, onSpawn, disabled }: { client: SessionCli
         ))}
       </div>
       <p class="small mute" style={{ padding: "8px 16px 14px" }}>
-        {t("sandbox.press")}<span class="wide">{t("sandbox.or-use")}{" "}<span class="kbd">1</span>{" "}{t("sandbox.to")}{" "}<span class="kbd">6</span></span>{t("sandbox.pull-any-body-by-the")}
+        {t("sandbox.press")}<span class="wide">{t("sandbox.or-use")}{" "}<span class="kbd">{keyNames("body1")}</span>{" "}{t("sandbox.to")}{" "}<span class="kbd">{keyNames("body6")}</span></span>{t("sandbox.pull-any-body-by-the")}
       </p>
     </section>
   );

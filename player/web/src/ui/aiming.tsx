@@ -3,6 +3,7 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Act as Key } from "../app/keys";
 import { notify } from "../app/store";
 import { bearing, firstAim, fullSpeed, NUDGES, nudged, pulled, PULL, takes, TICK, toAction } from "../session/aim";
 import type { Aim, Nudge } from "../session/aim";
@@ -230,7 +231,7 @@ export function AimTile({ client, state, act, labels = LABELS, pull = t("aiming.
   return (
     <section class={on ? "tile aim" : "tile aim idle"} aria-label={t("aiming.aim")} data-test="aim">
       <div class="kinds">
-        {offered.length > 1 && <Segmented label={t("aiming.what-to-do")} value={aim.kind} options={offered.map((one, index) => ({ value: one.kind, text: labels[one.kind] ?? one.kind, title: `${one.note ?? ""} (${index + 1})` }))} onChoose={(next) => act.set({ ...aim, kind: next })} />}
+        {offered.length > 1 && <Segmented label={t("aiming.what-to-do")} value={aim.kind} options={offered.map((one, index) => ({ value: one.kind, text: labels[one.kind] ?? one.kind, title: index < 9 ? `${one.note ?? ""} (${keyNames(`kind${index + 1}` as Key)})` : (one.note ?? "") }))} onChoose={(next) => act.set({ ...aim, kind: next })} />}
         <span class="small mute note1">{mine?.out ? t("aiming.your-body-is-off-the") : (kind?.note ?? "")}</span>
         {takes(kind, "elevation") && (
           <label class="small soft" title={keyNames("rise", "sink")}>
