@@ -34,6 +34,7 @@ from tussle.lobby.wire.http_answers import (
 )
 from tussle.lobby.wire.messages import SessionView
 from tussle.lobby.wire.replay import Bookmark, NamedView
+from tussle.server.modes.offers import ModeList
 
 __all__ = ["ANSWERS", "Answered"]
 
@@ -414,6 +415,7 @@ ANSWERS: dict[tuple[str, str], Answered] = {
     ("GET", "/api/sessions/changes"): Answered(media=("text/event-stream",)),
     ("GET", _SESSION): Answered(SessionView),
     ("GET", "/api/catalogue"): Answered(Catalogue),
+    ("GET", "/api/modes"): Answered(ModeList),
     ("GET", "/healthz"): Answered(Health),
     ("GET", "/metrics"): Answered(media=("text/plain",)),
     ("GET", "/api/recordings"): Answered(UploadList, RecordedList),

@@ -1,4 +1,4 @@
-"""The HTTP calls that only read and need no login: sessions, the catalogue, health and metrics."""
+"""The HTTP calls that only read and need no login: sessions, the catalogue, the modes, health and metrics."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import check_token
 from tussle.server.http.responses import json_response
 from tussle.server.http.tagged_bodies import TaggedBodies
+from tussle.server.modes.offers import offered_modes
 
 __all__ = ["PublicRoutes"]
 
@@ -48,6 +49,10 @@ class PublicRoutes:
                 summary="Bodies, materials, scenes and ready meshes",
             ),
             Endpoint(
+                path="/api/modes", operation=Operation.LIST, public=self.show_modes,
+                summary="The modes that this server offers, and the schemas of their parameters",
+            ),
+            Endpoint(
                 path="/healthz", operation=Operation.INSPECT, public=self.show_health,
                 summary="Whether this server accepts sessions",
             ),
@@ -68,6 +73,9 @@ class PublicRoutes:
 
     async def show_catalogue(self, request: Request) -> Response:
         return self._bodies.respond(request, await self._backend.catalogue())
+
+    async def show_modes(self, request: Request) -> Response:
+        return self._bodies.respond(request, offered_modes())
 
     async def show_health(self, _: Request) -> Response:
         health = self._backend.health()

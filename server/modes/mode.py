@@ -208,7 +208,8 @@ class Mode(Protocol):
     ``seats``: the smallest and the largest number of seats. ``seat_count``: the seats of this session. A function
     that refuses raises ``Refused`` and changes nothing. ``editable_scene``: whether the members of a waiting lobby
     build the scene; such a mode has ``authored`` (docs/howto/editable-scene.md). ``people_params``: the
-    parameters of a session of people alone whose host chose none. ``rated``: whether its results
+    parameters of a session of people alone whose host chose none. ``params_type``: the type of the parameters; None:
+    clients are told nothing of them. ``rated``: whether its results
     change ratings and the leaderboard (docs/explanation/ratings.md); a mode in which leaving early is no loss must
     not be. A class that inherits from this one may leave out ``undone``, ``authored``, ``brief``, ``recall`` and
     ``bot``.
@@ -221,6 +222,7 @@ class Mode(Protocol):
     state_type: ClassVar[type[msgspec.Struct]]
     editable_scene: ClassVar[bool] = False
     people_params: ClassVar[Mapping[str, Any]] = {}
+    params_type: ClassVar[type[msgspec.Struct] | None] = None
     rated: ClassVar[bool] = True
     seat_count: int
 

@@ -84,12 +84,13 @@ class Sandbox(SlotMode):
     version: ClassVar[int] = 1
     seats: ClassVar[tuple[int, int]] = (1, MEMBERS_MAX)
     state_type: ClassVar[type[msgspec.Struct]] = SandboxState
+    params_type: ClassVar[type[SandboxParams]] = SandboxParams
     editable_scene: ClassVar[bool] = True
 
     def __init__(
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
     ) -> None:
-        self.params = self._convert_params(params, SandboxParams)
+        self.params = self._convert_params(params, self.params_type)
         if not seats or len({seat.seat for seat in seats}) < len(seats):
             raise Refused("a sandbox needs a member, and each seat once", code="bad_seats", field="seats")
         if not all(0 <= seat.seat < MEMBERS_MAX for seat in seats):

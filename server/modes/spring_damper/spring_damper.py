@@ -80,11 +80,12 @@ class SpringDamper(SlotMode):
     version: ClassVar[int] = 1
     seats: ClassVar[tuple[int, int]] = (1, SEATS_MAX)
     state_type: ClassVar[type[msgspec.Struct]] = SpringDamperState
+    params_type: ClassVar[type[SpringParams]] = SpringParams
 
     def __init__(
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
     ) -> None:
-        self.params = p = self._convert_params(params, SpringParams)
+        self.params = p = self._convert_params(params, self.params_type)
         if not all(math.isfinite(number) for number in (p.m, p.k, p.zeta)):
             raise Refused("m, k and zeta must be finite", code="bad_params", field="params")
         self.spring = Spring(m=p.m, k=p.k, zeta=p.zeta, h=p.h, cycles=p.cycles)

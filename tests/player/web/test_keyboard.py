@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.person import Person, in_browser
+from tests.support.person import Person, in_browser, serious
 from tests.support.practice import practise
 from tests.support.web_servers import Servers
 from tussle.lobby.settings import Settings
@@ -152,17 +152,28 @@ def fragile(store_url: str) -> Iterator[Servers]:
 
 
 def test_a_mode_of_ones_own_is_played_to_its_end(browser: Any, fragile: Servers) -> None:
-    """From the first page, in the mode that was chosen last, against a bot to the result."""
+    """From the first page, where it is in the row of modes with a form for its parameters, against a bot to the
+    result."""
     server = fragile.do(fragile.stack.server())
     bot = fragile.do(fragile.stack.bots(1, 1, "--mode", "fragile", "--think", "0.2", SERVER_URL=server.url))
     mira = Person(browser, server.url, "Mira")
-    mira.go()
-    mira.evaluate("localStorage.setItem('tussle.mode', JSON.stringify('fragile'))")
-    mira.go()
-    mira.page.wait_for_selector("[data-test=find]")
-    mira.reach("at.dataset.test === 'find'")
+    choose_mode(mira, "Fragile")
+    mira.page.wait_for_selector("[data-test=params]")
+    mira.reach("at.closest('[data-test=params]')")
+    mira.page.keyboard.press("Enter")
+    mira.reach("at.dataset.test === 'param-rounds'")
+    mira.page.keyboard.press("ControlOrMeta+a")
+    mira.page.keyboard.type("1001")
+    mira.page.wait_for_selector(".num.bad [data-test=param-rounds]")
+    mira.page.keyboard.press("ControlOrMeta+a")
+    mira.page.keyboard.type("4")
+    mira.page.keyboard.press("Enter")
+    mira.shoot("own-mode-params")
+    assert serious(mira.page) == []
+    mira.reach("at.dataset.test === 'open'")
     mira.page.keyboard.press("Enter")
     mira.page.wait_for_selector("[data-test=ready]")
+    assert mira.evaluate("window.__test.state().params") == {"rounds": 4}
     mira.reach("at.dataset.test === 'ready'")
     mira.page.keyboard.press("Space")
     mira.page.wait_for_selector("[data-test=launch]:enabled")

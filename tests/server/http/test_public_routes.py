@@ -98,7 +98,7 @@ async def test_health_and_metrics(site: Stack, ada: Person) -> None:
     assert value("tussle_proofs", "tussle_proofs_total") >= 1
 
 
-@pytest.mark.parametrize("path", ["/api/catalogue", "/api/recordings", "/api/leaderboard/duel"])
+@pytest.mark.parametrize("path", ["/api/catalogue", "/api/modes", "/api/recordings", "/api/leaderboard/duel"])
 async def test_what_the_client_has_is_not_sent_again(site: Stack, path: str) -> None:
     """The answer has an ETag; with it the next one is 304 and empty, and the catalogue is compressed."""
     async with Person(site.url) as ada:

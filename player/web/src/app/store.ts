@@ -4,8 +4,8 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { t } from "../text/words";
 import { Api } from "../wire/api";
 import { Refused } from "../wire/calls";
-import type { Join, LeaderboardRow } from "../wire/answers";
-import type { Beginning, BodyEntry, ReadyMesh, Template } from "../wire/api";
+import type { Join, LeaderboardRow, OfferedMode } from "../wire/answers";
+import type { Beginning, BodyEntry, Param, ReadyMesh, Template } from "../wire/api";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { FAR_AWAY, SessionClient } from "../session/client";
@@ -64,6 +64,8 @@ export function clearFilters(): void {
 /** Which sessions the list shows. */
 export const listed = signal<"all" | "open" | "running" | "ended">("all");
 export const bodies = signal<readonly BodyEntry[]>([]);
+/** The modes that the server offers; null until it has said so. */
+export const offered = signal<readonly OfferedMode[] | null>(null);
 export const leaderboard = signal<readonly LeaderboardRow[] | null>(null);
 /** Round trip of the lobby page's pings [ms]; a session measures its own. */
 export const lobbyRtt = signal<number | null>(null);
@@ -74,7 +76,20 @@ export const silent = signal(false);
 export const wantedName = signal(me.value && !(me.value.guest && !me.value.name.includes("#")) ? (me.value.name.split("#")[0] ?? "") : "");
 export const wantedMode = signal(load<string>("tussle.mode") ?? "duel");
 /** The mode whose leaderboard is shown. Modes without a winner have none. */
-export const ratedMode = computed(() => (wantedMode.value === "curling" ? "curling" : "duel"));
+export const ratedMode = computed(() => (["duel", "curling"].includes(wantedMode.value) || offered.value?.some((one) => one.mode === wantedMode.value && one.rated) ? wantedMode.value : "duel"));
+/** The parameters that this page chose for new lobbies of a mode, where they differ from the defaults. */
+export const wantedParams = signal<Readonly<Record<string, Readonly<Record<string, Param>>>>>({});
+
+export function chooseParam(mode: string, name: string, value: Param, standard: unknown): void {
+  const { [name]: _, ...others } = wantedParams.value[mode] ?? {};
+  wantedParams.value = { ...wantedParams.value, [mode]: value === standard ? others : { ...others, [name]: value } };
+}
+
+/** The chosen parameters for a new lobby. */
+function params(): { params?: Readonly<Record<string, Param>> } {
+  const chosen = wantedParams.value[wantedMode.value] ?? {};
+  return Object.keys(chosen).length ? { params: chosen } : {};
+}
 export const wantedSize = signal(load<number>("tussle.size") ?? 2);
 /** How bots play that this page asks for: one of SKILLS. */
 export const wantedSkill = signal(load<string>("tussle.skill") ?? "fair");
@@ -164,8 +179,10 @@ export function start(): void {
 async function loadBodies(): Promise<void> {
   for (let wait = 500; ; wait = Math.min(8000, wait * 2)) {
     try {
-      const catalogue = await api.catalogue();
+      const [catalogue, modes] = await Promise.all([api.catalogue(), api.modes()]);
       batch(() => {
+        offered.value = modes;
+        if (!modes.some((one) => one.mode === wantedMode.value)) wantedMode.value = modes[0]?.mode ?? "duel";
         bodies.value = catalogue.bodies;
         templates.value = catalogue.templates;
         readyMeshes.value = catalogue.meshes;
@@ -401,7 +418,7 @@ export function find(): Promise<unknown> {
 export function open(): Promise<unknown> {
   return exclusive("open", async () => {
     await ensureMe();
-    await enter(await api.open(wantedMode.value, wantedSize.value, wantedPrivate.value, wantedMode.value === "sandbox" ? beginning() : null));
+    await enter(await api.open(wantedMode.value, wantedSize.value, wantedPrivate.value, wantedMode.value === "sandbox" ? beginning() : null, params()));
   });
 }
 
@@ -417,7 +434,7 @@ export function playNow(alone: boolean): Promise<unknown> {
   return exclusive("play-now", async () => {
     await ensureMe();
     const body = wantedBody.value;
-    const ticket = await api.open(wantedMode.value, alone ? 1 : wantedSize.value, false, wantedMode.value === "sandbox" ? beginning() : null, { ready: true, ...(body ? { body } : {}) });
+    const ticket = await api.open(wantedMode.value, alone ? 1 : wantedSize.value, false, wantedMode.value === "sandbox" ? beginning() : null, { ready: true, ...params(), ...(body ? { body } : {}) });
     try {
       if (!alone) await api.bots(ticket.session, wantedSkill.value);
     } catch (error) {

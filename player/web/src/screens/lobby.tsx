@@ -11,7 +11,7 @@ import { Icon, Rtt, Segmented } from "../ui/parts";
 import { Board, Queue } from "./aside";
 import { Group, Nothing } from "./list";
 import { PlayTile } from "./login";
-import { MODES } from "./modes";
+import { modes } from "./modes";
 import { Preview } from "./preview";
 
 export function Lobby() {
@@ -73,7 +73,7 @@ export function Lobby() {
               </button>
               <select class="btn s" aria-label={t("lobby.mode")} value={listedMode.value} onChange={(event) => (listedMode.value = event.currentTarget.value)} data-test="list-mode">
                 <option value="">{t("lobby.every-mode")}</option>
-                {MODES.map((mode) => (
+                {modes().map((mode) => (
                   <option key={mode.id} value={mode.id}>
                     {mode.name}
                   </option>

@@ -10,7 +10,8 @@ import { t } from "../text/words";
 import { Mark } from "../ui/marks";
 import { keyNames } from "../ui/keyboard";
 import { Icon, Segmented } from "../ui/parts";
-import { MODES, modeCard } from "./modes";
+import { isOwn, modeCard, modes } from "./modes";
+import { ParamsOf } from "./modeparams";
 
 export function PlayTile() {
   const [code, setCode] = useState("");
@@ -70,7 +71,7 @@ export function PlayTile() {
           <div class="sep" />
           <div class="col">
             <span class="small soft">{t("login.mode-and-seats")}</span>
-            {MODES.length > 1 && <Segmented tight label={t("login.mode")} value={wantedMode.value} options={MODES.map((mode) => ({ value: mode.id, text: mode.name }))} onChoose={(mode) => {
+            {modes().length > 1 && <Segmented tight label={t("login.mode")} value={wantedMode.value} options={modes().map((mode) => ({ value: mode.id, text: mode.name }))} onChoose={(mode) => {
               wantedMode.value = mode;
               const card = modeCard(mode);
               if (!card.sizes.includes(wantedSize.value)) wantedSize.value = card.size;
@@ -79,7 +80,8 @@ export function PlayTile() {
               <Segmented label={t("login.seats")} value={wantedSize.value} options={modeCard(wantedMode.value).sizes.map((size) => ({ value: size, text: String(size) }))} onChoose={(size) => (wantedSize.value = size)} />
               <span class="small mute">{inWords(wantedSize.value).toLowerCase()} {modeCard(wantedMode.value).on}</span>
             </div>
-            {modeCard(wantedMode.value).builds && templates.value.length + ownTemplates.value.length > 0 && <Templates />}
+            {isOwn(wantedMode.value) && <ParamsOf mode={wantedMode.value} />}
+            {modeCard(wantedMode.value).builds && !isOwn(wantedMode.value) && templates.value.length + ownTemplates.value.length > 0 && <Templates />}
             <label class="small soft check">
               <input type="checkbox" checked={wantedPrivate.value} onChange={(event) => (wantedPrivate.value = event.currentTarget.checked)} />
               {t("login.new-lobbies-by-code-only")}

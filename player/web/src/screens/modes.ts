@@ -1,5 +1,7 @@
 // The modes: names, sizes, and the rules in a few lines.
 
+import { offered } from "../app/store";
+import { title } from "../session/wording";
 import { shortName } from "../text/format";
 import { t } from "../text/words";
 
@@ -167,17 +169,41 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
   },
 };
 
-export const MODES: readonly { readonly id: string; readonly name: string }[] = Object.entries(CARDS).map(([id, card]) => ({
-  id,
-  get name() {
-    return card.short;
-  },
-}));
+/** Most sizes that one chooses from by a button each. */
+const SIZES = 6;
 
-/** The card of a mode. A mode that this client does not know gets an empty one. */
+/** The modes to choose from: those that the server offers, or those of this client until it has said so. */
+export function modes(): readonly { readonly id: string; readonly name: string }[] {
+  const ids = offered.value?.map((one) => one.mode) ?? Object.keys(CARDS);
+  return ids.map((id) => ({ id, name: modeCard(id).short }));
+}
+
+/** Whether the server brings this mode along: the client knows nothing of it but what the server says. */
+export function isOwn(mode: string): boolean {
+  return !(mode in CARDS);
+}
+
+/** The card of a mode. */
 export function modeCard(mode: string): ModeCard {
-  // Whether an own mode of the server builds its scene, the server says.
-  return CARDS[mode] ?? { ...CARDS["duel"]!, builds: true, name: mode, how: "", short: mode, rules: [], facts: [], practice: false };
+  const known = CARDS[mode];
+  if (known) return known;
+  const said = offered.value?.find((one) => one.mode === mode);
+  const [low, high] = said?.seats ?? [2, 2];
+  const sizes = Array.from({ length: Math.min(SIZES, high - low + 1) }, (_, i) => low + i);
+  return {
+    name: title(mode),
+    how: "",
+    short: title(mode),
+    sizes,
+    size: sizes.includes(2) ? 2 : low,
+    on: t("modes.playing"),
+    bodies: true,
+    builds: said?.builds ?? true,
+    alone: said ? low === 1 : false,
+    practice: false,
+    rules: [],
+    facts: [],
+  };
 }
 
 export function modeName(mode: string): string {

@@ -12,7 +12,7 @@ import { t } from "../text/words";
 import { Mark } from "../ui/marks";
 import { StageView } from "../ui/stageview";
 import { at } from "../wire/place";
-import { MODES } from "./modes";
+import { modes } from "./modes";
 
 /** Messages that come all the time. */
 const STEADY = ["frame", "ping", "pong"];
@@ -54,7 +54,7 @@ export function Playground() {
               <input list="modes" value={mode} aria-label={t("playground.mode")} onInput={(event) => (chosen.value = { ...chosen.value, mode: event.currentTarget.value })} data-test="ground-mode" />
             </span>
             <datalist id="modes">
-              {MODES.map((one) => (
+              {modes().map((one) => (
                 <option key={one.id} value={one.id} />
               ))}
             </datalist>

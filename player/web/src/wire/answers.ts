@@ -287,6 +287,11 @@ export interface MeshView {
   bounding_radius?: number;
 }
 
+/** The modes that this server offers, those of the package first. */
+export interface ModeList {
+  modes: OfferedMode[];
+}
+
 /** A player in one mode. `value`: the rating [points]; `provisional`: it is still uncertain. `place`: on the leaderboard, 1 is best; None if the player is not on it. */
 export interface ModeStanding {
   mode: string;
@@ -305,6 +310,17 @@ export interface NamedView {
 
 /** Done. */
 export interface Nothing {
+}
+
+/** A mode. seats: the fewest and the most. policy: `turns`, or `slots`, in which all act at once. builds: whether the members of a waiting lobby build the scene. rated: whether results change ratings. bots: whether bots play it. params: the JSON Schema of the parameters of a lobby; null if the mode tells nothing of them. */
+export interface OfferedMode {
+  mode: string;
+  seats: readonly [number, number];
+  policy: "slots" | "turns";
+  builds: boolean;
+  rated: boolean;
+  bots: boolean;
+  params: Record<string, unknown> | null;
 }
 
 /** What operators see, over all servers. Lists are bounded; the counts are of all. Times in ms of the store's clock. */

@@ -1,6 +1,6 @@
 // The HTTP calls of this page, typed. calls.ts sends them.
 
-import type { BotsAsked, Fork, ForkTree, Join, Leaderboard, Login, Me, MeshView, OverviewAnswer, PlayerProfile, RecordedList, SentMesh, SceneDocument, SceneListing, SceneReport, SpringRun, SpringStarted } from "./answers";
+import type { BotsAsked, Fork, ForkTree, Join, Leaderboard, Login, Me, MeshView, ModeList, OverviewAnswer, PlayerProfile, RecordedList, SentMesh, SceneDocument, SceneListing, SceneReport, SpringRun, SpringStarted } from "./answers";
 import { Calls, Refused, parsed, refusalOf } from "./calls";
 import type { CallOptions } from "./calls";
 import type { HeldSeat, RatingChange, SessionView } from "./messages";
@@ -75,6 +75,9 @@ const BYTES_MS = 60_000;
 /** A fork simulates up to its tick before it answers. */
 const FORK_MS = 120_000;
 
+/** A parameter of a mode, as a page asks for it. */
+export type Param = number | string | boolean;
+
 export class Api extends Calls {
   constructor() {
     super(at);
@@ -124,7 +127,7 @@ export class Api extends Calls {
     return this.post("/api/find", { mode, size, ready, ...(body ? { body } : {}) });
   }
 
-  open(mode: string, size: number, hidden: boolean, beginning: Beginning | null = null, more: { ready?: boolean; body?: string; params?: Record<string, number> } = {}): Promise<Join> {
+  open(mode: string, size: number, hidden: boolean, beginning: Beginning | null = null, more: { ready?: boolean; body?: string; params?: Readonly<Record<string, Param>> } = {}): Promise<Join> {
     return this.post("/api/open", { mode, size, private: hidden, ...beginning, ...more }, beginning ? { timeout: FORK_MS } : {});
   }
 
@@ -218,6 +221,10 @@ export class Api extends Calls {
     const scenes = Object.entries(answer.scenes ?? {}).filter(([, row]) => "scene" in row); // the others are arenas
     const templates = scenes.map(([id, row]) => ({ id, name: String(row["name"] || id), about: String(row["about"] ?? "") }));
     return { bodies: Array.isArray(answer.bodies) ? answer.bodies : Object.values(answer.bodies), templates, meshes: Object.values(answer.meshes ?? {}).sort((a, b) => a.name.localeCompare(b.name, "en")) };
+  }
+
+  async modes(): Promise<ModeList["modes"]> {
+    return (await this.get<ModeList>("/api/modes")).modes;
   }
 
   async leaderboard(mode: string): Promise<Leaderboard["rows"]> {

@@ -121,6 +121,7 @@ export const lobby = {
   "login.secret-6-characters-or-more": "Secret, 6 characters or more",
   "login.remove-the-template": "Remove the template {name}",
   "login.a-scene-that-you-keep": "A scene that you keep in this browser.",
+  "login.parameters-of-a-new-lobby": "Parameters of a new lobby",
   "login.mode-and-seats": "Mode and seats",
   "login.begin-with-a-few-bodies": "Begin with a few bodies",
   "login.push-pull-knock-off-bodies": "Push, pull, knock off. Bodies never overlap.",
@@ -141,6 +142,7 @@ export const lobby = {
   "login.new-lobbies-by-code-only": "New lobbies by code only",
   "login.this-name-is-yours-your": "This name is yours; your secret keeps it.",
 
+  "modes.playing": "playing",
   "modes.mat": "Mat",
   "modes.duel": "Duel",
   "modes.step": "Step",
