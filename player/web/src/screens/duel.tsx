@@ -78,7 +78,7 @@ function Players({ client, state }: { client: SessionClient; state: SessionState
       <header>
         <h2>{t("duel.players")}</h2>
         <span class="sp" />
-        <span class="data mute">{state.toWin > 1 ? t("duel.round-of", { bout: state.bout, toWin: 2 * state.toWin - 1 }) : state.round ? t("duel.round", { round: state.round }) : ""}</span>
+        <span class="data mute">{[state.toWin > 1 ? t("duel.bout-of", { bout: state.bout, toWin: 2 * state.toWin - 1 }) : "", state.round ? t("duel.round", { round: state.round }) : ""].filter(Boolean).join(" · ")}</span>
       </header>
       {state.phase !== "over" && <SeriesScore state={state} />}
       <ul data-test="players">
@@ -93,7 +93,7 @@ function Players({ client, state }: { client: SessionClient; state: SessionState
 /** A box for each round that must be won, filled for those that are. */
 function Wins({ won, of, name }: { won: number; of: number; name: string }) {
   return (
-    <span class="wins" role="img" aria-label={t("duel.has-won-of-rounds", { name, won, of })} data-test="wins">
+    <span class="wins" role="img" aria-label={t("duel.has-won-of-bouts", { name, won, of })} data-test="wins">
       {Array.from({ length: of }, (_, index) => (
         <i key={index} class={index < won ? "full" : ""} />
       ))}

@@ -153,7 +153,7 @@ function chosen(mode: string, params: Data): (readonly [string, string])[] {
     return [
       [t("waiting.turn"), `${num(params, "turn_s", 20)} s`],
       [t("waiting.turns-each-at-most"), String(num(params, "rounds", 15))],
-      [t("waiting.rounds"), num(params, "rounds_to_win", 0) > 1 ? t("waiting.best-of", { rounds_to_win: 2 * num(params, "rounds_to_win", 1) - 1 }) : Object.keys(params).length ? "one" : t("waiting.best-of-3-between-people")],
+      [t("waiting.bouts"), num(params, "rounds_to_win", 0) > 1 ? t("waiting.best-of", { rounds_to_win: 2 * num(params, "rounds_to_win", 1) - 1 }) : Object.keys(params).length ? "one" : t("waiting.best-of-3-between-people")],
     ];
   }
   if (mode === "curling") {

@@ -41,10 +41,10 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       return row(str(d, "cause") === "short" ? t("wording.s-stone-came-to-rest", { curling: name(ownerOf(state.curling, num(d, "stone"))) }) : t("wording.s-stone-is-off-the", { curling: name(ownerOf(state.curling, num(d, "stone"))) }));
     case "bout_ended": {
       const winner = num(d, "winner", -1);
-      return row(winner < 0 ? t("wording.round-nobody-wins", { bout: num(d, "bout") }) : t("wording.wins-round", { winner: name(winner), bout: num(d, "bout") }), true, winner < 0 ? null : winner);
+      return row(winner < 0 ? t("wording.bout-nobody-wins", { bout: num(d, "bout") }) : t("wording.wins-bout", { winner: name(winner), bout: num(d, "bout") }), true, winner < 0 ? null : winner);
     }
     case "bout_started":
-      return row(t("wording.round-every-body-is-whole", { bout: num(d, "bout") }));
+      return row(t("wording.bout-every-body-is-whole", { bout: num(d, "bout") }));
     case "rim_cracked":
       return row(t("wording.the-rim-cracks-on-two", { falls: num(d, "falls") }), true);
     case "rim_fell":

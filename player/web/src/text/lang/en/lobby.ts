@@ -235,7 +235,7 @@ export const lobby = {
   "waiting.rules": "Rules",
   "waiting.ready": "Ready",
   "waiting.bodies": "Bodies",
-  "waiting.rounds": "Rounds",
+  "waiting.bouts": "Bouts",
   "waiting.seats-2": "… seats",
   "waiting.not-yet": "Not yet",
   "waiting.seat-is": "seat is",
