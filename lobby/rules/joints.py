@@ -23,7 +23,7 @@ COORDINATES = {"ball": "limits", "hinge": "limits motor spring", "slider": "limi
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}(?!\n)$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}(?!\n)$", max_length=48)]
 """The id of a body, joint or handle. In Python, $ is also true before a line feed at the end."""
 Vector = tuple[float, float, float]
 

@@ -1,4 +1,4 @@
-"""What a server tells its clients of the modes that it offers, so that a page can list them and ask for their parameters.
+"""What a server tells its clients of its modes, so that a page can list them and ask for their parameters.
 
 This module must never make a session.
 """

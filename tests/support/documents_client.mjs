@@ -105,13 +105,15 @@ function distance(x, z) {
   for (let i = 0; i < 2; i++) d = (d + square / d) * 0.5;
   return d;
 }
-function best2(scores) {
+function best2(rows, k) {
+  const scores = k === 1 ? rows[1] : rows[0].map((x, j) => x + rows[2][j]);
   let best = 0;
   scores.forEach((x, i) => { if (x < scores[best]) best = i; });
   let second = best === 0 ? 1 : 0;
   scores.forEach((x, i) => { if (i !== best && x < scores[second]) second = i; });
   return [best, second];
 }
+const zeros = () => [0, 1, 2].map(() => [0, 0, 0, 0]);
 class Delta {
   constructor() { this.topo = null; this.live = false; }
   contexts() {
@@ -130,7 +132,7 @@ class Delta {
       this.gap = 1; this.level = 0; this.contacts = 0; this.still = 0; this.ids = Array(this.seats).fill(0);
       this.bodies = this.topo.moving.map((b) => ({
         elastic: b.kind === "elastic", rest: b.rest, P: [0, 0, 0], V: [0, 0, 0], A: [0, 0, 0], Q: [1, 0, 0, 0], S: [0, 0, 0], D: [0, 0, 0], since: 1,
-        E: [0, 1, 2].map(() => [0, 0, 0, 0]), R: [0, 0, 0, 0], slower: 0, present: 0, moving: 0, shaped: 0, m: Array(6).fill(0), sign: Array(6).fill(0), H0: 0, H1: 0,
+        E: zeros(), R: zeros(), slower: 0, present: 0, moving: 0, shaped: 0, m: Array(6).fill(0), sign: Array(6).fill(0), H0: 0, H1: 0,
         u: Array(3 * b.rest.length).fill(0), d: Array(3 * b.rest.length).fill(0), w: Array(3 * b.rest.length).fill(256),
       }));
     } else {
@@ -181,21 +183,22 @@ class Delta {
     const speed = (norm1(b.V) * this.gap) / this.step + (norm1(b.S) * this.gap) / this.turn;
     return speed < 2 ? 1 : speed < 6 ? 2 : 3;
   }
-  rest(b) { b.V = [0, 0, 0]; b.A = [0, 0, 0]; b.S = [0, 0, 0]; b.D = [0, 0, 0]; b.E = b.E.map((row) => row.map((x) => x * 0.5)); b.R = b.R.map((x) => x * 0.5); b.m = b.m.map((x) => x >> 1); b.moving = 0; }
-  forget(b, size) { this.rest(b); b.since = 1; b.E = b.E.map(() => [0, 0, 0, 0]); b.R = [0, 0, 0, 0]; b.m.fill(size); b.sign.fill(0); }
+  rest(b) { b.V = [0, 0, 0]; b.A = [0, 0, 0]; b.S = [0, 0, 0]; b.D = [0, 0, 0]; for (const rows of [b.E, b.R]) for (const row of rows) row.forEach((x, j) => { row[j] = x * 0.5; }); b.m = b.m.map((x) => x >> 1); b.moving = 0; }
+  forget(b, size) { this.rest(b); b.since = 1; b.E = zeros(); b.R = zeros(); b.m.fill(size); b.sign.fill(0); }
   hold(b) { b.d.fill(0); b.w = b.w.map((x) => x >> 1); }
   pose(b) {
     const gap = this.gap, { step, turn } = this, st = { size: 0, total: 0 };
     const mean = (b.since + gap) * 0.5;
-    let [best, second] = best2(b.R);
-    const G = [0, 1, 0.5].map((share) => turned(b.Q, ...[0, 1, 2].map((k) => (b.S[k] + share * b.D[k]) * gap)));
-    G.push(b.Q);
-    const apart = between(G[best], G[second]);
+    let now = 0, before = 0;
+    for (let k = 0; k < 3; k++) { const last = b.S[k] - b.D[k]; now += b.S[k] * last; before += last * last; }
+    const fade = now >= before ? 1 : now <= 0 ? 0 : now / before;
+    const G = [0, 1, 2].map((k) => [b.S[k] * gap, (b.S[k] + b.D[k]) * gap, b.S[k] * fade * gap, 0]);
+    const chosen = G.map((row, k) => { const [best, second] = best2(b.R, k); return [row[best], row[second] - row[best]]; });
     const r = [];
-    for (let k = 0; k < 3; k++) r.push(this.residual(b, 3 + k, (b.S[k] * gap) / turn, apart[k] / turn, st) * turn);
-    const T = turned(G[best], ...r);
-    for (let j = 0; j < 4; j++) b.R[j] = b.R[j] * 0.8 + penalty(norm1(between(G[j], T)) / turn);
+    for (let k = 0; k < 3; k++) r.push(this.residual(b, 3 + k, (b.S[k] * gap) / turn, chosen[k][1] / turn, st) * turn);
+    const T = turned(turned(b.Q, ...chosen.map((one) => one[0])), ...r);
     const q = between(b.Q, T);
+    for (let k = 0; k < 3; k++) for (let j = 0; j < 4; j++) b.R[k][j] = b.R[k][j] * 0.8 + penalty(Math.abs(q[k] - G[k][j]) / turn);
     const way = distance(b.V[0], b.V[2]) * gap, slow = b.slower * gap * mean;
     const left = way > slow ? 1 - slow / way : 0;
     const C = [0, 1, 2].map((k) => { const on = b.P[k] + b.V[k] * gap; return [on, b.P[k] + (b.V[k] + b.A[k] * mean) * gap, k === 1 ? b.P[1] : b.P[k] + b.V[k] * gap * left, on]; });
@@ -204,7 +207,7 @@ class Delta {
     const first = Math.abs(b.V[2]) > Math.abs(b.V[0]) ? 2 : 0, N = [0, 0, 0];
     let jump = 0;
     for (const k of [first, 2 - first, 1]) {
-      [best, second] = best2(k === 1 ? b.E[1] : b.E[0].map((x, j) => x + b.E[2][j]));
+      const [best, second] = best2(b.E, k);
       let predicted = C[k][best];
       if (k === 2 - first && Math.abs(b.V[first]) * gap > 3 * step && Math.abs(jump) > 1.5 * step) predicted = predicted + (jump * b.V[k]) / b.V[first];
       const value = this.residual(b, k, (b.V[k] * gap) / step, (C[k][second] - predicted) / step, st);
@@ -213,10 +216,10 @@ class Delta {
       jump = N[k] - predicted;
     }
     const x = (N[0] - b.P[0]) / gap, z = (N[2] - b.P[2]) / gap;
-    const before = distance(b.V[0], b.V[2]), after = distance(x, z);
-    if (before * gap > 10 * step && after * gap > 3 * step) {
-      const now = (before - after) / mean;
-      if (Math.abs(b.V[0] * z - b.V[2] * x) < 0.1 * (before * after) && 3 * step < now * gap * gap && now * gap * gap < 60 * step) b.slower = b.slower === 0 ? now : b.slower * 0.7 + now * 0.3;
+    const fast = distance(b.V[0], b.V[2]), after = distance(x, z);
+    if (fast * gap > 10 * step && after * gap > 3 * step) {
+      const lost = (fast - after) / mean;
+      if (Math.abs(b.V[0] * z - b.V[2] * x) < 0.1 * (fast * after) && 3 * step < lost * gap * gap && lost * gap * gap < 60 * step) b.slower = b.slower === 0 ? lost : b.slower * 0.7 + lost * 0.3;
     }
     for (let k = 0; k < 3; k++) {
       for (let j = 0; j < 4; j++) b.E[k][j] = b.E[k][j] * 0.8 + penalty(Math.abs(N[k] - C[k][j]) / step);

@@ -39,5 +39,5 @@ def test_a_shape_that_is_too_large_is_refused_unbuilt(kind: str, params: dict[st
 @pytest.mark.parametrize("name", ["cobble\n", "cobble\nb", "Cobble", "", "a" * 49])
 def test_a_name_is_one_word(kind: type, field: str, name: str) -> None:
     """Also without a line feed at its end, which $ of a regular expression lets pass."""
-    with pytest.raises(msgspec.ValidationError, match="regex"):
+    with pytest.raises(msgspec.ValidationError, match=r"regex|length"):
         msgspec.convert({field: name}, kind)

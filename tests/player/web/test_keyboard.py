@@ -173,10 +173,10 @@ def test_a_mode_of_ones_own_is_played_to_its_end(browser: Any, fragile: Servers)
     mira.reach("at.dataset.test === 'open'")
     mira.page.keyboard.press("Enter")
     mira.page.wait_for_selector("[data-test=ready]")
-    assert mira.evaluate("window.__test.state().params") == {"rounds": 4}
     mira.reach("at.dataset.test === 'ready'")
     mira.page.keyboard.press("Space")
     mira.page.wait_for_selector("[data-test=launch]:enabled")
+    assert mira.evaluate("window.__test.state().params") == {"rounds": 4}
     mira.reach("at.dataset.test === 'stage'")
     press_until_over(mira)
     mira.shoot("keyboard-own-mode")

@@ -101,7 +101,14 @@ async def test_answers_have_the_form_that_the_document_says(site: Stack) -> None
         await ask(otto, "POST", "/api/leave", {"session": box["session"]})
         found = await ask(otto, "POST", "/api/find", {"mode": "duel", "size": 2})
         await ask(otto, "POST", "/api/leave", {"session": found["session"]})
-        for path in ("/api/me", "/api/catalogue", "/api/modes", "/healthz", "/api/recordings", "/api/admin/overview"):
+        for path in (
+            "/api/me",
+            "/api/catalogue",
+            "/api/modes",
+            "/healthz",
+            "/api/recordings",
+            "/api/admin/overview",
+        ):
             await ask(boss, "GET", path)
         await ask(boss, "GET", "/api/leaderboard/{mode}", mode="duel")
         await ask(boss, "GET", "/api/players/{player}", player=ada.player)

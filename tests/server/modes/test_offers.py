@@ -31,7 +31,9 @@ def test_the_schema_has_the_defaults_and_bounds_that_the_mode_takes(name: str) -
     """Its defaults make a session; a number beyond a bound is refused."""
     schema: Any = OFFERED[name].params
     mode = all_modes()[name]
-    assert set(schema["properties"]) == {field.encode_name for field in msgspec.structs.fields(mode.params_type)}
+    assert set(schema["properties"]) == {
+        field.encode_name for field in msgspec.structs.fields(mode.params_type)
+    }
     bounds = 0
     for field, about in schema["properties"].items():
         assert "default" in about, field
