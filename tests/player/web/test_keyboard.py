@@ -155,7 +155,7 @@ def test_a_mode_of_ones_own_is_played_to_its_end(browser: Any, fragile: Servers)
     """From the first page, where it is in the row of modes with a form for its parameters, against a bot to the
     result."""
     server = fragile.do(fragile.stack.server())
-    bot = fragile.do(fragile.stack.bots(1, 1, "--mode", "fragile", "--think", "0.2", SERVER_URL=server.url))
+    bots = fragile.do(fragile.stack.bots(0, 0, "--serve", SERVER_URL=server.url))
     mira = Person(browser, server.url, "Mira")
     choose_mode(mira, "Fragile")
     mira.page.wait_for_selector("[data-test=params]")
@@ -170,11 +170,8 @@ def test_a_mode_of_ones_own_is_played_to_its_end(browser: Any, fragile: Servers)
     mira.page.keyboard.press("Enter")
     mira.shoot("own-mode-params")
     assert serious(mira.page) == []
-    mira.reach("at.dataset.test === 'open'")
+    mira.reach("at.dataset.test === 'play-now'")
     mira.page.keyboard.press("Enter")
-    mira.page.wait_for_selector("[data-test=ready]")
-    mira.reach("at.dataset.test === 'ready'")
-    mira.page.keyboard.press("Space")
     mira.page.wait_for_selector("[data-test=launch]:enabled")
     assert mira.evaluate("window.__test.state().params") == {"rounds": 4}
     mira.reach("at.dataset.test === 'stage'")
@@ -184,4 +181,4 @@ def test_a_mode_of_ones_own_is_played_to_its_end(browser: Any, fragile: Servers)
     # Only the server knows whether such a mode has a scene to build: its 409 says no, and the browser logs it.
     mira.wrong = [line for line in mira.wrong if not line.endswith("/scene)")]
     mira.close()
-    fragile.do(bot.kill())
+    fragile.do(bots.kill())

@@ -11,7 +11,7 @@ export function ParamsOf({ mode }: { mode: string }) {
   const schema = offered.value?.find((one) => one.mode === mode)?.params;
   const fields = schema ? paramsIn(schema) : [];
   if (!fields.length) return null;
-  const about = typeof schema?.["description"] === "string" ? schema["description"] : "";
+  const about = typeof schema?.["description"] === "string" ? schema["description"].replaceAll("`", "") : "";
   const chosen = wantedParams.value[mode] ?? {};
   return (
     <details class="brief" data-test="params">
@@ -27,11 +27,12 @@ export function ParamsOf({ mode }: { mode: string }) {
 }
 
 function Field({ field, value, onChoose }: { field: ParamField; value: Param; onChoose: (value: Param) => void }) {
-  const label = title(field.name).replaceAll("_", " ");
+  const seconds = field.kind === "number" && field.name.endsWith("_s");
+  const label = title(seconds ? field.name.slice(0, -2) : field.name).replaceAll("_", " ");
   const test = `param-${field.name}`;
   switch (field.kind) {
     case "number":
-      return <NumberField label={label} value={Number(value)} low={field.low} high={field.high} whole={field.whole} onCommit={onChoose} test={test} />;
+      return <NumberField label={label} unit={seconds ? "s" : undefined} value={Number(value)} low={field.low} high={field.high} whole={field.whole} onCommit={onChoose} test={test} />;
     case "flag":
       return (
         <label class="small soft check">
