@@ -209,7 +209,7 @@ class Mode(Protocol):
     that refuses raises ``Refused`` and changes nothing. ``editable_scene``: whether the members of a waiting lobby
     build the scene; such a mode has ``authored`` (docs/howto/editable-scene.md). ``people_params``: the
     parameters of a session of people alone whose host chose none. ``params_type``: the type of the parameters; None:
-    clients are told nothing of them. ``rated``: whether its results
+    no client learns of them. ``rated``: whether its results
     change ratings and the leaderboard (docs/explanation/ratings.md); a mode in which leaving early is no loss must
     not be. A class that inherits from this one may leave out ``undone``, ``authored``, ``brief``, ``recall`` and
     ``bot``.

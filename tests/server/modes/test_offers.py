@@ -1,4 +1,4 @@
-"""What clients are told of the modes."""
+"""What a server publishes of its modes."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 
 import { signal } from "@preact/signals";
 import { t } from "../text/words";
-import { load, save } from "./store";
+import { load, save } from "./kept";
 
 /** One notification of this page replaces another. */
 const TAG = "tussle-turn";

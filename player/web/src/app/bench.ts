@@ -7,7 +7,8 @@ import { SessionClient } from "../session/client";
 import { t } from "../text/words";
 import { Api } from "../wire/api";
 import { Refused } from "../wire/calls";
-import { bodies, load, save } from "./store";
+import { load, save } from "./kept";
+import { bodies } from "./store";
 
 /** One message. way: to the server (out) or from it (in). text: as it was sent; of frames only their size. */
 export interface Traffic {

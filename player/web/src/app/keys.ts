@@ -2,7 +2,7 @@
 // single controls (arrows in a row of choices, Escape in a panel) are not here: they are the same on every page.
 
 import { signal } from "@preact/signals";
-import { load, save } from "./store";
+import { load, save } from "./kept";
 
 /** Where keys act. turn: a match that is played in turns; editor: a scene before its start; waiting: other lobbies. */
 export type KeyScreen = "lobby" | "waiting" | "turn" | "sandbox" | "spring" | "replay" | "editor";

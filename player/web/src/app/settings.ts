@@ -5,7 +5,8 @@ import { computed, effect, signal } from "@preact/signals";
 import { setUnits } from "../text/units";
 import type { Units } from "../text/units";
 import { LANGUAGES, speak } from "../text/words";
-import { calm, chosenTheme, load, save, wantedMotion } from "./store";
+import { load, save } from "./kept";
+import { calm, chosenTheme, wantedMotion } from "./store";
 import type { Motion } from "./store";
 
 /** How a picture is drawn: by itself, or one of the stage's tiers. */

@@ -6,7 +6,8 @@
 import { signal } from "@preact/signals";
 import { contactTone, vibrationMs } from "../session/tones";
 import type { Tone } from "../session/tones";
-import { calm, load, save } from "./store";
+import { load, save } from "./kept";
+import { calm } from "./store";
 
 /** 0 (off) to 1. */
 export const volume = signal(Math.max(0, Math.min(1, load<number>("tussle.volume") ?? 0)));

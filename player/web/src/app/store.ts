@@ -4,13 +4,15 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { t } from "../text/words";
 import { Api } from "../wire/api";
 import { Refused } from "../wire/calls";
-import type { Join, LeaderboardRow, OfferedMode } from "../wire/answers";
-import type { Beginning, BodyEntry, Param, ReadyMesh, Template } from "../wire/api";
+import type { Join, LeaderboardRow } from "../wire/answers";
+import type { Beginning, BodyEntry, ReadyMesh, Template } from "../wire/api";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { FAR_AWAY, SessionClient } from "../session/client";
 import { group, parseCode } from "../text/format";
 import { REFUSALS } from "./refusals";
+import { load, save } from "./kept";
+import { chosenParams, offered } from "./offered";
 import { followAddress, go, route } from "./route";
 import { keepTemplate, ownKey, ownTemplates, removeTemplate } from "./templates";
 
@@ -64,8 +66,6 @@ export function clearFilters(): void {
 /** Which sessions the list shows. */
 export const listed = signal<"all" | "open" | "running" | "ended">("all");
 export const bodies = signal<readonly BodyEntry[]>([]);
-/** The modes that the server offers; null until it has said so. */
-export const offered = signal<readonly OfferedMode[] | null>(null);
 export const leaderboard = signal<readonly LeaderboardRow[] | null>(null);
 /** Round trip of the lobby page's pings [ms]; a session measures its own. */
 export const lobbyRtt = signal<number | null>(null);
@@ -77,19 +77,6 @@ export const wantedName = signal(me.value && !(me.value.guest && !me.value.name.
 export const wantedMode = signal(load<string>("tussle.mode") ?? "duel");
 /** The mode whose leaderboard is shown. Modes without a winner have none. */
 export const ratedMode = computed(() => (["duel", "curling"].includes(wantedMode.value) || offered.value?.some((one) => one.mode === wantedMode.value && one.rated) ? wantedMode.value : "duel"));
-/** The parameters that this page chose for new lobbies of a mode, where they differ from the defaults. */
-export const wantedParams = signal<Readonly<Record<string, Readonly<Record<string, Param>>>>>({});
-
-export function chooseParam(mode: string, name: string, value: Param, standard: unknown): void {
-  const { [name]: _, ...others } = wantedParams.value[mode] ?? {};
-  wantedParams.value = { ...wantedParams.value, [mode]: value === standard ? others : { ...others, [name]: value } };
-}
-
-/** The chosen parameters for a new lobby. */
-function params(): { params?: Readonly<Record<string, Param>> } {
-  const chosen = wantedParams.value[wantedMode.value] ?? {};
-  return Object.keys(chosen).length ? { params: chosen } : {};
-}
 export const wantedSize = signal(load<number>("tussle.size") ?? 2);
 /** How bots play that this page asks for: one of SKILLS. */
 export const wantedSkill = signal(load<string>("tussle.skill") ?? "fair");
@@ -127,22 +114,6 @@ export const hidden = signal(globalThis.document?.hidden ?? false);
 export const now = signal(Date.now());
 
 api.token = me.value?.token ?? null;
-
-export function load<T>(key: string): T | null {
-  try {
-    return JSON.parse(localStorage.getItem(key) ?? "null") as T | null;
-  } catch {
-    return null;
-  }
-}
-
-export function save(key: string, value: unknown): void {
-  try {
-    localStorage.setItem(key, JSON.stringify(value));
-  } catch {
-    // a private window: nothing is remembered
-  }
-}
 
 /** Choose whether frames come over WebRTC where a server offers it, now and later. */
 export function chooseChannel(wanted: boolean): void {
@@ -418,7 +389,7 @@ export function find(): Promise<unknown> {
 export function open(): Promise<unknown> {
   return exclusive("open", async () => {
     await ensureMe();
-    await enter(await api.open(wantedMode.value, wantedSize.value, wantedPrivate.value, wantedMode.value === "sandbox" ? beginning() : null, params()));
+    await enter(await api.open(wantedMode.value, wantedSize.value, wantedPrivate.value, wantedMode.value === "sandbox" ? beginning() : null, chosenParams(wantedMode.value)));
   });
 }
 
@@ -434,7 +405,7 @@ export function playNow(alone: boolean): Promise<unknown> {
   return exclusive("play-now", async () => {
     await ensureMe();
     const body = wantedBody.value;
-    const ticket = await api.open(wantedMode.value, alone ? 1 : wantedSize.value, false, wantedMode.value === "sandbox" ? beginning() : null, { ready: true, ...params(), ...(body ? { body } : {}) });
+    const ticket = await api.open(wantedMode.value, alone ? 1 : wantedSize.value, false, wantedMode.value === "sandbox" ? beginning() : null, { ready: true, ...chosenParams(wantedMode.value), ...(body ? { body } : {}) });
     try {
       if (!alone) await api.bots(ticket.session, wantedSkill.value);
     } catch (error) {

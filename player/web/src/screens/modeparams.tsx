@@ -1,6 +1,6 @@
 // The parameters of a mode that the server brings along, as a form from their JSON Schema.
 
-import { chooseParam, offered, wantedParams } from "../app/store";
+import { chooseParam, offered, wantedParams } from "../app/offered";
 import { paramsIn, type ParamField } from "../session/modeparams";
 import { title } from "../session/wording";
 import { t } from "../text/words";

@@ -1,6 +1,6 @@
 // The modes: names, sizes, and the rules in a few lines.
 
-import { offered } from "../app/store";
+import { offered } from "../app/offered";
 import { title } from "../session/wording";
 import { shortName } from "../text/format";
 import { t } from "../text/words";

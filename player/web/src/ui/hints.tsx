@@ -3,7 +3,7 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { load, save } from "../app/store";
+import { load, save } from "../app/kept";
 import type { SessionState } from "../session/state";
 import { t } from "../text/words";
 import type { Word } from "../text/words";
