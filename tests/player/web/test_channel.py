@@ -47,7 +47,8 @@ def test_frames_come_over_the_channel_until_it_is_cut(browser: Any, servers: Ser
     mira.page.click("[data-test=launch]")
     mira.until(f"window.__test.framesBy().channel > {before['channel'] + 10}")
     mira.until("window.__test.framesBy().bytes < 60")
-    assert frames_by(mira)["socket"] == before["socket"]
+    # Whenever the session rests, one frame comes over the socket too: the channel may have lost the last one.
+    assert frames_by(mira)["socket"] - before["socket"] <= 2
     mira.page.wait_for_selector("[data-test=launch]:enabled")
     mira.remember_banners()
     stopped = channel_process(server.pid)
