@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.person import in_browser, serious
+from tests.support.practice import practise
 
 pytestmark = in_browser
 
@@ -366,3 +367,23 @@ def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
     assert serious(kei.page) == []
     mira.page.click("[data-test=leave]")
     kei.page.wait_for_selector("[data-test=over]:has-text('You win')")
+
+
+def test_a_long_sheet_stands_upright_on_a_tall_screen(person: Any) -> None:
+    """On a tablet held upright the house is at the top, and a pull downwards slides the stone up to it."""
+    mira = person("Mira", viewport={"width": 820, "height": 1180})
+    practise(mira, mode="curling", turn_s=60)
+    near, far = mira.evaluate("[window.__test.screen(-3, 0, 0), window.__test.screen(3, 0, 0)]")
+    assert abs(near["x"] - far["x"]) < 1
+    assert near["y"] - far["y"] > 300
+    mira.until("window.__test.places().length === 1")
+    stone = mira.evaluate("window.__test.places()[0]")
+    box = mira.page.locator("[data-test=stage]").bounding_box()
+    x, y = box["x"] + stone["px"], box["y"] + stone["py"]
+    mira.page.mouse.move(x, y)
+    mira.page.mouse.down()
+    mira.page.mouse.move(x, y + 20, steps=2)
+    mira.page.mouse.move(x + 2, y + 60, steps=2)
+    mira.page.mouse.up()
+    mira.until(f"window.__test.places().find((one) => one.id === '{stone['id']}').py < {stone['py']} - 100")
+    mira.shoot("curling-upright")

@@ -27,6 +27,9 @@ interface FlatBody {
   split: readonly (readonly Point[])[];
 }
 
+/** A mat is turned upright where it is drawn so much larger then. */
+const UPRIGHT = 1.5;
+
 export class FlatView implements View {
   readonly element = document.createElement("canvas");
   private readonly context: CanvasRenderingContext2D;
@@ -40,6 +43,8 @@ export class FlatView implements View {
   private scale = 100;
   private house: House | null = null;
   private middle = { x: 0, z: 0 };
+  /** Whether x grows upwards and z to the right: a long mat on a tall stage. */
+  private upright = false;
   private aim: AimPicture | null = null;
   private ring: Point | null = null;
   private cracked: readonly (readonly Point[])[] = [];
@@ -140,7 +145,9 @@ export class FlatView implements View {
     const k = this.scale * this.ratio;
     g.setTransform(1, 0, 0, 1, 0, 0);
     g.clearRect(0, 0, this.element.width, this.element.height);
-    g.setTransform(k, 0, 0, k, this.element.width / 2 - this.middle.x * k, this.element.height / 2 - this.middle.z * k);
+    const [width, height] = [this.element.width / 2, this.element.height / 2];
+    if (this.upright) g.setTransform(0, -k, k, 0, width - this.middle.z * k, height + this.middle.x * k);
+    else g.setTransform(k, 0, 0, k, width - this.middle.x * k, height - this.middle.z * k);
     g.lineJoin = "round";
     g.lineCap = "round";
     this.drawMat(g);
@@ -287,15 +294,20 @@ export class FlatView implements View {
     const middle = this.outline.length ? middleOf(this.outline) : { x: 0, z: 0 };
     const reach = (axis: 0 | 1, from: number) => 1.08 * Math.max(0.5, ...this.outline.map((corner) => Math.abs(corner[axis] - from)));
     this.middle = middle;
-    this.scale = Math.min(width / (2 * reach(0, middle.x)), height / (2 * reach(1, middle.z)));
+    const [along, across] = [2 * reach(0, middle.x), 2 * reach(1, middle.z)];
+    const [lying, standing] = [Math.min(width / along, height / across), Math.min(width / across, height / along)];
+    this.upright = standing > UPRIGHT * lying;
+    this.scale = this.upright ? standing : lying;
   }
 
   screen(x: number, y: number, z: number): ScreenPoint {
-    return { x: this.size.width / 2 + (x - this.middle.x) * this.scale, y: this.size.height / 2 + (z - this.middle.z) * this.scale, visible: true, depth: -y };
+    const [a, b] = this.upright ? [z - this.middle.z, this.middle.x - x] : [x - this.middle.x, z - this.middle.z];
+    return { x: this.size.width / 2 + a * this.scale, y: this.size.height / 2 + b * this.scale, visible: true, depth: -y };
   }
 
   ground(px: number, py: number): readonly [number, number] {
-    return [this.middle.x + (px - this.size.width / 2) / this.scale, this.middle.z + (py - this.size.height / 2) / this.scale];
+    const [a, b] = [(px - this.size.width / 2) / this.scale, (py - this.size.height / 2) / this.scale];
+    return this.upright ? [this.middle.x - b, this.middle.z + a] : [this.middle.x + a, this.middle.z + b];
   }
 
   beside(px: number, py: number, at: readonly [number, number, number]): readonly [number, number, number] {
