@@ -369,7 +369,7 @@ def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
     kei.page.wait_for_selector("[data-test=over]:has-text('You win')")
 
 
-def test_a_long_sheet_stands_upright_on_a_tall_screen(person: Any) -> None:
+def test_a_long_sheet_is_upright_on_a_tall_screen(person: Any) -> None:
     """On a tablet held upright the house is at the top, and a pull downwards slides the stone up to it."""
     mira = person("Mira", viewport={"width": 820, "height": 1180})
     practise(mira, mode="curling", turn_s=60)
