@@ -7,7 +7,7 @@ import { SHAPES, canScale, meshOfScale, scaled } from "../src/session/shapes";
 import { deltaOf, readBody, readWorld, writeBody, writeWorld } from "../src/wire/scene";
 import type { Body, Motion, Pin, Vec3 } from "../src/wire/scene";
 
-const WOOD = PRESETS[1]!;
+const WOOD = PRESETS.value[1]!;
 const CUBE = [-0.1, -0.1, -0.1, 0.1, 0.1, 0.1, 0.1, -0.1, -0.1, -0.1, 0.1, -0.1, -0.1, -0.1, 0.1, 0.1, 0.1, -0.1, 0.1, -0.1, 0.1, -0.1, 0.1, 0.1];
 const cube = (id: string, at: Vec3): Body => madeBody(id, madeShape("box"), "affine", WOOD, at);
 
@@ -180,7 +180,7 @@ describe("shapes and materials", () => {
     expect(scaled(madeShape("capsule"), [1, 2, 1]).params).toMatchObject({ radius: 0.12, length: 0.6 });
     expect(scaled(madeShape("lathe"), [2, 1, 2]).params["profile"]).toEqual([[0.32, -0.2], [0.32, 0.2]]);
     expect(scaled(madeShape("sphere"), [8, 1, 1]).params["radius"]).toBe(0.4);
-    for (const kind of Object.keys(SHAPES)) expect(scaled(madeShape(kind), [1, 1, 1]).params).toEqual(SHAPES[kind]!.params);
+    for (const kind of Object.keys(SHAPES.value)) expect(scaled(madeShape(kind), [1, 1, 1]).params).toEqual(SHAPES.value[kind]!.params);
     expect(canScale({ kind: "carpet", params: {} })).toBe(false);
   });
   it("from a file get a factor of their size", () => {
@@ -193,7 +193,7 @@ describe("shapes and materials", () => {
   });
 
   it("name a material by its numbers", () => {
-    for (const preset of PRESETS) expect(presetOf(preset.material)).toBe(preset);
+    for (const preset of PRESETS.value) expect(presetOf(preset.material)).toBe(preset);
     expect(presetOf({ ...WOOD.material, friction: 0.5 })).toBeNull();
     expect(likeness({ ...WOOD.material, density: 650 }).id).toBe("wood");
   });

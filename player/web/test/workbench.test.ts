@@ -66,7 +66,7 @@ async function opened(...documents: Raw[]) {
 
 const floor: Raw = { id: "floor", kind: "static", shape: { kind: "slab", params: { size: [4, 0.3, 4] } }, material: { density: 1000 } };
 const box = (id: string, at: Vec3): Raw => ({ id, shape: { kind: "box", params: { size: [0.2, 0.2, 0.2] } }, material: { density: 600 }, position: at });
-const WOOD = PRESETS[1]!;
+const WOOD = PRESETS.value[1]!;
 
 afterEach(() => vi.useRealTimers());
 

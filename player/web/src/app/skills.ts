@@ -1,21 +1,12 @@
 // How bots play that this page asks for.
 
+import { computed } from "@preact/signals";
 import { t } from "../text/words";
 
-export const SKILLS = [
-  { value: "novice", get text() {
-   return t("skills.novice");
- } },
-  { value: "fair", get text() {
-   return t("skills.fair");
- } },
-  { value: "good", get text() {
-   return t("skills.good");
- } },
-  { value: "sharp", get text() {
-   return t("skills.sharp");
- } },
-  { value: "taught", get text() {
-   return t("skills.taught");
- } },
-] as const;
+export const SKILLS = computed(() => [
+  { value: "novice", text: t("skills.novice") },
+  { value: "fair", text: t("skills.fair") },
+  { value: "good", text: t("skills.good") },
+  { value: "sharp", text: t("skills.sharp") },
+  { value: "taught", text: t("skills.taught") },
+] as const);

@@ -269,7 +269,7 @@ export function notify(kind: Notice["kind"], title: string, text: string): void 
 
 function explain(error: unknown): void {
   if (error instanceof Refused) {
-    const [title, text] = REFUSALS[error.code] ?? [t("store.the-request-failed"), sentence(error.message)];
+    const [title, text] = REFUSALS.value[error.code] ?? [t("store.the-request-failed"), sentence(error.message)];
     notify("bad", title, text);
   } else throw error;
 }

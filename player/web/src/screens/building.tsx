@@ -46,10 +46,10 @@ export function AddTile({ bench, uploads, disabled, place, onPlace }: { bench: W
 }
 
 function Shapes({ bench, disabled }: { bench: Workbench; disabled: boolean }) {
-  const material = (kind: Kind) => PRESETS.find((one) => one.id === (kind === "elastic" ? "jelly" : kind === "static" ? "stone" : "wood"))!;
+  const material = (kind: Kind) => PRESETS.value.find((one) => one.id === (kind === "elastic" ? "jelly" : kind === "static" ? "stone" : "wood"))!;
   return (
     <div class="shapes scroll" data-test="shapes">
-      {Object.entries(SHAPES).map(([id, card]) => (
+      {Object.entries(SHAPES.value).map(([id, card]) => (
         <button key={id} disabled={disabled} onClick={() => void bench.add(card.name, madeShape(id), card.body, material(card.body))} data-test={`add-${id}`}>
           <ShapeIcon kind={id} />
           {card.name}
@@ -124,7 +124,7 @@ function Ready({ bench, disabled }: { bench: Workbench; disabled: boolean }) {
       return bench.shapes.load({ kind: one.kind, params: one.params });
     },
   ).value;
-  const jelly = PRESETS.find((one) => one.id === "jelly")!;
+  const jelly = PRESETS.value.find((one) => one.id === "jelly")!;
   return (
     <div class="palette" data-test="ready-meshes">
       {list.map((mesh) => (

@@ -21,10 +21,6 @@ import { SeriesScore } from "../ui/series";
 import { Clock } from "../ui/turns";
 import { Watching } from "../ui/watching";
 
-const LABELS = { get launch() {
-   return t("curling.slide");
- } };
-
 export function CurlingScreen({ client, drawer }: { client: SessionClient; drawer: boolean }) {
   const state = client.state.value;
   const { curling } = state;
@@ -54,7 +50,7 @@ export function CurlingScreen({ client, drawer }: { client: SessionClient; drawe
           <StageButtons act={act} />
         </StageView>
         {seat !== null && <Hints state={state} act={act} />}
-        {seat !== null && state.phase !== "over" && <AimTile client={client} state={state} act={act} labels={LABELS} pull={t("curling.pull-back-from-your-stone")} />}
+        {seat !== null && state.phase !== "over" && <AimTile client={client} state={state} act={act} labels={{ launch: t("curling.slide") }} pull={t("curling.pull-back-from-your-stone")} />}
       </div>
       <div class="stack side">
         <Log client={client} />

@@ -1,6 +1,6 @@
 // The editor: the waiting screen of a session whose scene its members build together. Loaded only there.
 
-import { effect } from "@preact/signals";
+import { computed, effect } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, notify } from "../app/store";
 import { Builder } from "../session/builder";
@@ -33,41 +33,19 @@ import { Tools } from "./buildtools";
 import { Inspector } from "./inspector";
 
 /** What a refusal means to a person. */
-const SAID: Readonly<Record<string, readonly [string, string]>> = {
-  get too_many_bodies() {
-    return [t("editor.the-scene-cannot-have-more"), t("editor.remove-some-first")] as const;
-  },
-  get too_many_vertices() {
-    return [t("editor.the-scene-cannot-have-more-2"), t("editor.remove-bodies-or-make-their")] as const;
-  },
-  get scene_too_large() {
-    return [t("editor.the-scene-cannot-be-larger"), t("editor.remove-bodies-pins-or-handles")] as const;
-  },
-  get document_too_large() {
-    return [t("editor.the-description-of-a-body"), t("editor.give-it-fewer-pins-and")] as const;
-  },
-  get scene_empty() {
-    return [t("editor.a-scene-needs-at-least"), ""] as const;
-  },
-  get not_editable() {
-    return [t("editor.the-session-has-begun"), t("editor.its-scene-cannot-change-any")] as const;
-  },
-  get body_locked() {
-    return [t("editor.somebody-else-holds-a-body"), t("editor.try-again-when-they-have")] as const;
-  },
-  get undo_conflict() {
-    return [t("editor.that-step-is-too-old"), t("editor.only-the-newest-changes-can")] as const;
-  },
-  get nothing_to_undo() {
-    return [t("editor.there-is-nothing-to-undo"), t("editor.you-can-undo-only-your")] as const;
-  },
-  get bad_joint() {
-    return [t("editor.a-joint-or-a-pair"), t("editor.someone-else-joined-it-meanwhile")] as const;
-  },
-  get bad_shape() {
-    return [t("editor.the-server-cannot-make-this"), ""] as const;
-  },
-};
+const SAID = computed((): Readonly<Record<string, readonly [string, string]>> => ({
+  too_many_bodies: [t("editor.the-scene-cannot-have-more"), t("editor.remove-some-first")] as const,
+  too_many_vertices: [t("editor.the-scene-cannot-have-more-2"), t("editor.remove-bodies-or-make-their")] as const,
+  scene_too_large: [t("editor.the-scene-cannot-be-larger"), t("editor.remove-bodies-pins-or-handles")] as const,
+  document_too_large: [t("editor.the-description-of-a-body"), t("editor.give-it-fewer-pins-and")] as const,
+  scene_empty: [t("editor.a-scene-needs-at-least"), ""] as const,
+  not_editable: [t("editor.the-session-has-begun"), t("editor.its-scene-cannot-change-any")] as const,
+  body_locked: [t("editor.somebody-else-holds-a-body"), t("editor.try-again-when-they-have")] as const,
+  undo_conflict: [t("editor.that-step-is-too-old"), t("editor.only-the-newest-changes-can")] as const,
+  nothing_to_undo: [t("editor.there-is-nothing-to-undo"), t("editor.you-can-undo-only-your")] as const,
+  bad_joint: [t("editor.a-joint-or-a-pair"), t("editor.someone-else-joined-it-meanwhile")] as const,
+  bad_shape: [t("editor.the-server-cannot-make-this"), ""] as const,
+}));
 
 export default function Editor({ client, drawer }: { client: SessionClient; drawer: boolean }) {
   const bench = useMemo(() => make(client), [client]);
@@ -76,7 +54,7 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
   useEffect(() => {
     client.onScene = (kind, d) => (kind === "mesh" ? uploads.receive(d) : builder.receive(kind, d));
     uploads.onReady = (upload, answer) => {
-      if (answer.shape) void bench.add(freshId(new Set(), upload.name.replace(/\.[^.]*$/, "")), answer.shape as unknown as Recipe, "affine", PRESETS.find((one) => one.id === "wood")!);
+      if (answer.shape) void bench.add(freshId(new Set(), upload.name.replace(/\.[^.]*$/, "")), answer.shape as unknown as Recipe, "affine", PRESETS.value.find((one) => one.id === "wood")!);
     };
     void builder.open();
     let before = "live";
@@ -209,7 +187,7 @@ function make(client: SessionClient): Workbench {
     check: () => api.checkScene(client.token),
   });
   builder.onRefusal = (refusal: Refusal) => {
-    const [title, text] = SAID[refusal.code] ?? [t("editor.the-server-refused-this"), ""];
+    const [title, text] = SAID.value[refusal.code] ?? [t("editor.the-server-refused-this"), ""];
     notify(refusal.code.includes("undo") || refusal.code === "body_locked" ? "wash" : "bad", title, text || (refusal.message ? `${refusal.message[0]!.toUpperCase()}${refusal.message.slice(1)}.` : ""));
   };
   return new Workbench(builder, new ShapeStore((recipe) => api.shape(recipe)));

@@ -1,5 +1,6 @@
 // The numbers of what is chosen in the editor: of one body, of several, or of the world when nothing is chosen.
 
+import { computed } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { readyMeshes } from "../app/store";
 import { SIDES, kindsOf, sideOf, withKind, wrongName } from "../session/edit";
@@ -18,20 +19,12 @@ import type { Body, Element, Integrator, Kind, Material, Recipe, Vec3, World } f
 import { PairFields, PairList } from "./pairfields";
 import { PickButton, PinFields, numbersOf } from "./pinfields";
 
-const KINDS: Readonly<Record<Kind, readonly [string, string]>> = {
-  get affine() {
-    return [t("inspector.stiff"), t("inspector.moves-and-turns-as-one")] as const;
-  },
-  get elastic() {
-    return [t("inspector.soft"), t("inspector.bends-everywhere")] as const;
-  },
-  get static() {
-    return [t("inspector.fixed"), t("inspector.never-moves")] as const;
-  },
-  get rail() {
-    return [t("inspector.on-a-rail"), t("inspector.moves-back-and-forth-or")] as const;
-  },
-};
+const KINDS = computed((): Readonly<Record<Kind, readonly [string, string]>> => ({
+  affine: [t("inspector.stiff"), t("inspector.moves-and-turns-as-one")] as const,
+  elastic: [t("inspector.soft"), t("inspector.bends-everywhere")] as const,
+  static: [t("inspector.fixed"), t("inspector.never-moves")] as const,
+  rail: [t("inspector.on-a-rail"), t("inspector.moves-back-and-forth-or")] as const,
+}));
 
 /** What a shape is called; a ready mesh by its own name. */
 export function shapeOf(recipe: Recipe): string {
@@ -39,7 +32,7 @@ export function shapeOf(recipe: Recipe): string {
   return ready?.name ?? shapeName(recipe);
 }
 
-export const kindName = (kind: Kind): string => KINDS[kind][0];
+export const kindName = (kind: Kind): string => KINDS.value[kind][0];
 
 interface Props {
   bench: Workbench;
@@ -88,7 +81,7 @@ function OneBody({ bench, body, off }: { bench: Workbench; body: Body; off: bool
           <select class="btn s" value={body.kind} disabled={off} onChange={(event) => void bench.change((old) => withKind(old, event.currentTarget.value as Kind))} data-test="kind">
             {kinds.map((kind) => (
               <option key={kind} value={kind}>
-                {KINDS[kind][0]}: {KINDS[kind][1]}
+                {KINDS.value[kind][0]}: {KINDS.value[kind][1]}
               </option>
             ))}
           </select>
@@ -161,7 +154,7 @@ function NameField({ bench, body, off }: { bench: Workbench; body: Body; off: bo
 }
 
 function ShapeFields({ bench, body, off }: { bench: Workbench; body: Body; off: boolean }) {
-  const card = SHAPES[body.shape.kind];
+  const card = SHAPES.value[body.shape.kind];
   const mesh = bench.shapes.meshOf(body.shape);
   const problem = bench.shapes.problemOf(body.shape);
   const begin = () => void bench.hold();
@@ -193,28 +186,14 @@ function ShapeFields({ bench, body, off }: { bench: Workbench; body: Body; off: 
   );
 }
 
-const NUMBERS: readonly { readonly key: Exclude<keyof Material, "element">; readonly label: string; readonly unit?: string; readonly low: number; readonly high: number; readonly step: number }[] = [
-  { key: "density", get label() {
-   return t("inspector.density");
- }, unit: "kg/m³", low: 1, high: 3e4, step: 50 },
-  { key: "stiffness", get label() {
-   return t("inspector.stiffness");
- }, get unit() {
-   return t("inspector.pa");
- }, low: 100, high: 1e12, step: 1e5 },
-  { key: "poisson", get label() {
-   return t("inspector.poisson");
- }, low: 0, high: 0.499, step: 0.01 },
-  { key: "friction", get label() {
-   return t("inspector.friction");
- }, low: 0, high: 10, step: 0.05 },
-  { key: "damping", get label() {
-   return t("inspector.damping");
- }, unit: "1/s", low: 0, high: 1000, step: 0.1 },
-  { key: "restitution", get label() {
-   return t("inspector.restitution");
- }, low: 0, high: 1, step: 0.05 },
-];
+const NUMBERS = computed((): readonly { readonly key: Exclude<keyof Material, "element">; readonly label: string; readonly unit?: string; readonly low: number; readonly high: number; readonly step: number }[] => [
+  { key: "density", label: t("inspector.density"), unit: "kg/m³", low: 1, high: 3e4, step: 50 },
+  { key: "stiffness", label: t("inspector.stiffness"), unit: t("inspector.pa"), low: 100, high: 1e12, step: 1e5 },
+  { key: "poisson", label: t("inspector.poisson"), low: 0, high: 0.499, step: 0.01 },
+  { key: "friction", label: t("inspector.friction"), low: 0, high: 10, step: 0.05 },
+  { key: "damping", label: t("inspector.damping"), unit: "1/s", low: 0, high: 1000, step: 0.1 },
+  { key: "restitution", label: t("inspector.restitution"), low: 0, high: 1, step: 0.05 },
+]);
 
 function Substance({ bench, bodies, off }: { bench: Workbench; bodies: readonly Body[]; off: boolean }) {
   const presets = bodies.map((body) => presetOf(body.material));
@@ -224,7 +203,7 @@ function Substance({ bench, bodies, off }: { bench: Workbench; bodies: readonly 
     <div class="sect" role="group" aria-label={t("inspector.material")}>
       <h2>{t("inspector.material")}</h2>
       <div class="chips" role="radiogroup" aria-label={t("inspector.material")}>
-        {PRESETS.map((preset) => (
+        {PRESETS.value.map((preset) => (
           <button key={preset.id} class="chip" role="radio" aria-checked={same === preset} disabled={off} onClick={() => void bench.change((body) => ({ ...body, material: { ...preset.material, ...(body.material.element ? { element: body.material.element } : {}) } }), `${preset.name}.`)} data-test={`material-${preset.id}`}>
             <i style={{ background: preset.colour }} aria-hidden="true" />
             {preset.name}
@@ -232,7 +211,7 @@ function Substance({ bench, bodies, off }: { bench: Workbench; bodies: readonly 
         ))}
       </div>
       <div class="two">
-        {NUMBERS.map(({ key, ...rest }) => {
+        {NUMBERS.value.map(({ key, ...rest }) => {
           if (key === "restitution" && bodies.some((body) => body.kind === "elastic")) return null;
           const values = bodies.map((body) => body.material[key] ?? 0);
           return values.every((one) => one === values[0]) ? <NumberField key={key} {...rest} value={values[0]!} disabled={off} onBegin={begin} onCommit={(value) => void bench.change((body) => ({ ...body, material: { ...body.material, [key]: value } }))} test={`material-${key}`} /> : null;

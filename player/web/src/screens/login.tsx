@@ -149,7 +149,7 @@ function PlayNow() {
       <button class="btn main" onClick={() => void playNow(card.alone)} aria-busy={busy.value === "play-now"} data-test="play-now">
         {card.alone ? t("login.start-alone-now") : t("login.play-now-against-bots")}
       </button>
-      {!card.alone && <Segmented tight label={t("login.how-bots-play")} value={wantedSkill.value} options={SKILLS} onChoose={(skill) => (wantedSkill.value = skill)} />}
+      {!card.alone && <Segmented tight label={t("login.how-bots-play")} value={wantedSkill.value} options={SKILLS.value} onChoose={(skill) => (wantedSkill.value = skill)} />}
       {card.practice && (
         <button class="btn" onClick={() => void practise()} aria-busy={busy.value === "practise"} data-test="practise">
           {t("login.practise-against-a-dummy")}

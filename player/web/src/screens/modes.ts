@@ -1,5 +1,6 @@
 // The modes: names, sizes, and the rules in a few lines.
 
+import { computed } from "@preact/signals";
 import { offered } from "../app/offered";
 import { title } from "../session/wording";
 import { shortName } from "../text/format";
@@ -29,163 +30,115 @@ interface ModeCard {
   readonly facts: readonly (readonly [string, string])[];
 }
 
-const CARDS: Readonly<Record<string, ModeCard>> = {
+const CARDS = computed((): Readonly<Record<string, ModeCard>> => ({
   duel: {
-    get name() {
-      return t("modes.duel");
-    },
-    get how() {
-      return t("modes.rules-of-the-duel");
-    },
-    get short() {
-      return t("modes.duel");
-    },
+    name: t("modes.duel"),
+    how: t("modes.rules-of-the-duel"),
+    short: t("modes.duel"),
     sizes: [2, 3, 4, 6],
     size: 2,
-    get on() {
-      return t("modes.on-the-mat");
-    },
+    on: t("modes.on-the-mat"),
     bodies: true,
     builds: false,
     alone: false,
     practice: true,
-    get rules() {
-      return [
+    rules: [
         t("modes.pull-back-from-your-body"),
         t("modes.a-blow-does-damage-by"),
         t("modes.or-spin-it-hop-to"),
         t("modes.a-body-that-leaves-the"),
         t("modes.from-round-5-on-two"),
-      ] as const;
-    },
-    get facts() {
-      return [
+      ] as const,
+    facts: [
         [t("modes.mat"), "octagon, 3.6 m"],
         [t("modes.friction"), "μ 0.4"],
         [t("modes.step"), "1/60 s"],
-      ] as const;
-    },
+      ] as const,
   },
   curling: {
-    get name() {
-      return t("modes.curling");
-    },
-    get how() {
-      return t("modes.rules-of-curling");
-    },
-    get short() {
-      return t("modes.curling");
-    },
+    name: t("modes.curling"),
+    how: t("modes.rules-of-curling"),
+    short: t("modes.curling"),
     sizes: [2, 3, 4],
     size: 2,
-    get on() {
-      return t("modes.on-the-sheet");
-    },
+    on: t("modes.on-the-sheet"),
     bodies: false,
     builds: false,
     alone: false,
     practice: true,
-    get rules() {
-      return [
+    rules: [
         t("modes.pull-back-from-your-stone"),
         t("modes.a-stone-that-rests-short"),
         t("modes.the-first-three-throws-of"),
         t("modes.nearest-to-the-button-scores"),
-      ] as const;
-    },
-    get facts() {
-      return [
+      ] as const,
+    facts: [
         [t("modes.sheet"), "8 × 2 m"],
         [t("modes.friction"), "μ 0.1"],
         [t("modes.full-speed"), "4.2 m/s"],
         [t("modes.stone"), "18.8 kg"],
-      ] as const;
-    },
+      ] as const,
   },
   sandbox: {
-    get name() {
-      return t("modes.sandbox");
-    },
-    get how() {
-      return t("modes.rules-of-the-sandbox");
-    },
-    get short() {
-      return t("modes.sandbox");
-    },
+    name: t("modes.sandbox"),
+    how: t("modes.rules-of-the-sandbox"),
+    short: t("modes.sandbox"),
     sizes: [1, 2, 4, 8],
     size: 2,
-    get on() {
-      return t("modes.in-the-box");
-    },
+    on: t("modes.in-the-box"),
     bodies: false,
     builds: true,
     alone: true,
     practice: false,
-    get rules() {
-      return [
+    rules: [
         t("modes.take-any-body-by-the"),
         t("modes.one-player-at-a-time"),
         t("modes.put-bodies-on-the-mat"),
         t("modes.the-host-pauses-resets-and"),
-      ] as const;
-    },
-    get facts() {
-      return [
+      ] as const,
+    facts: [
         [t("modes.step"), "1/30 s"],
         [t("modes.held-points-at-most"), "8"],
         [t("modes.bodies-at-most"), "128"],
-      ] as const;
-    },
+      ] as const,
   },
   "spring-damper": {
-    get name() {
-      return t("modes.spring-damper");
-    },
-    get how() {
-      return t("modes.what-the-spring-shows");
-    },
-    get short() {
-      return t("modes.spring");
-    },
+    name: t("modes.spring-damper"),
+    how: t("modes.what-the-spring-shows"),
+    short: t("modes.spring"),
     sizes: [1, 3, 6],
     size: 1,
-    get on() {
-      return t("modes.at-the-rig");
-    },
+    on: t("modes.at-the-rig"),
     bodies: false,
     builds: false,
     alone: true,
     practice: false,
-    get rules() {
-      return [
+    rules: [
         t("modes.a-mass-on-a-spring"),
         t("modes.one-solver-steps-the-velocity"),
         t("modes.both-are-plotted-on-top"),
-      ] as const;
-    },
-    get facts() {
-      return [[t("modes.step"), "0.1 s"]] as const;
-    },
+      ] as const,
+    facts: [[t("modes.step"), "0.1 s"]] as const,
   },
-};
+}));
 
 /** Most sizes that one chooses from by a button each. */
 const SIZES = 6;
 
 /** The modes to choose from: those that the server offers, or those of this client until it has said so. */
 export function modes(): readonly { readonly id: string; readonly name: string }[] {
-  const ids = offered.value?.map((one) => one.mode) ?? Object.keys(CARDS);
+  const ids = offered.value?.map((one) => one.mode) ?? Object.keys(CARDS.value);
   return ids.map((id) => ({ id, name: modeCard(id).short }));
 }
 
 /** Whether the server brings this mode along: the client knows nothing of it but what the server says. */
 export function isOwn(mode: string): boolean {
-  return !(mode in CARDS);
+  return !(mode in CARDS.value);
 }
 
 /** The card of a mode. */
 export function modeCard(mode: string): ModeCard {
-  const known = CARDS[mode];
+  const known = CARDS.value[mode];
   if (known) return known;
   const said = offered.value?.find((one) => one.mode === mode);
   const [low, high] = said?.seats ?? [2, 2];

@@ -1,5 +1,6 @@
 // The pins of a body in the editor: which vertices are held, and how those move that do.
 
+import { computed } from "@preact/signals";
 import { SIDES, sideOf } from "../session/edit";
 import { MOST_KEYS, courseOf, holdVertices, inOrder, withCourse, withMotion, withNextKey, withRepeat } from "../session/pins";
 import type { Course } from "../session/pins";
@@ -59,13 +60,7 @@ export function PinFields({ bench, body, off }: { bench: Workbench; body: Body; 
   );
 }
 
-const COURSES: Readonly<Record<Course, string>> = { get held() {
-   return t("pinfields.held-in-place");
- }, get straight() {
-   return t("pinfields.moves-straight");
- }, get keys() {
-   return t("pinfields.follows-keyframes");
- } };
+const COURSES = computed((): Readonly<Record<Course, string>> => ({ held: t("pinfields.held-in-place"), straight: t("pinfields.moves-straight"), keys: t("pinfields.follows-keyframes") }));
 
 interface MotionProps {
   pins: Body["pins"];
@@ -87,7 +82,7 @@ function MotionFields({ pins, number, off, onBegin, set }: MotionProps) {
       <label class="pick">
         <span class="lb">{t("pinfields.vertex", { n: pin.vertices.length })}</span>
         <select class="btn s" value={courseOf(pin)} disabled={off} onChange={(event) => set(withCourse(pins, number, event.currentTarget.value as Course))} data-test={`${test}-course`}>
-          {Object.entries(COURSES).map(([course, words]) => (
+          {Object.entries(COURSES.value).map(([course, words]) => (
             <option key={course} value={course}>
               {words}
             </option>

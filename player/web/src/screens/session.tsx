@@ -1,5 +1,6 @@
 // One session: chooses the screen by its state: the door, the waiting lobby, the screen of the mode, or why it is over.
 
+import { computed } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { go } from "../app/route";
 import { api, client as current, hasSeat, join, leave, me, now, online, rematch, replay, wantedName, watch } from "../app/store";
@@ -112,26 +113,16 @@ function Closed({ state, seats, size }: { state: string; seats: number; size: nu
   );
 }
 
-const REASONS: Readonly<Record<string, readonly [string, string]>> = {
-  get left() {
-    return [t("session.you-left"), t("session.your-seat-is-free")] as const;
-  },
-  get replaced() {
-    return [t("session.playing-in-another-window"), t("session.another-window-or-device-uses")] as const;
-  },
-  get refused() {
-    return [t("session.the-seat-is-gone"), t("session.you-did-not-reconnect-in")] as const;
-  },
-  get version() {
-    return [t("session.this-page-is-older-than"), t("session.reload-it-to-continue")] as const;
-  },
-  get error() {
-    return [t("session.the-connection-was-closed"), t("session.the-server-refused-a-message")] as const;
-  },
-};
+const REASONS = computed((): Readonly<Record<string, readonly [string, string]>> => ({
+  left: [t("session.you-left"), t("session.your-seat-is-free")] as const,
+  replaced: [t("session.playing-in-another-window"), t("session.another-window-or-device-uses")] as const,
+  refused: [t("session.the-seat-is-gone"), t("session.you-did-not-reconnect-in")] as const,
+  version: [t("session.this-page-is-older-than"), t("session.reload-it-to-continue")] as const,
+  error: [t("session.the-connection-was-closed"), t("session.the-server-refused-a-message")] as const,
+}));
 
 function Stopped({ reason, token }: { reason: string; token: string }) {
-  const [heading, text] = REASONS[reason] ?? REASONS["error"]!;
+  const [heading, text] = REASONS.value[reason] ?? REASONS.value["error"]!;
   return (
     <main class="desk" id="main" tabIndex={-1}>
       <div class="tile blank" data-test="stopped">

@@ -1,6 +1,7 @@
 // The spring-damper: the mass on its way, and a button that begins a run twice: in this session, and over the two solver
 // processes that meet over streams. Both are plotted as they go, on top of the closed form.
 
+import { computed } from "@preact/signals";
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { api, busy, newRig, notify } from "../app/store";
 import type { SessionClient } from "../session/client";
@@ -21,23 +22,13 @@ const HEIGHT = 240;
 /** The largest start that the server takes, in m and m/s. */
 const REACH = 1e6;
 /** The numbers of the scheme as the form offers them. */
-const NUMBERS = [
-  { key: "m", get label() {
-   return t("spring.mass-m");
- }, unit: "kg", low: 1e-6, high: 1e6, step: 0.1 },
-  { key: "k", get label() {
-   return t("spring.stiffness-k");
- }, unit: "N/m", low: 1e-6, high: 1e6, step: 0.1 },
-  { key: "zeta", get label() {
-   return t("spring.damping-ratio");
- }, unit: "", low: 0, high: 0.999, step: 0.01 },
-  { key: "h", get label() {
-   return t("spring.step-h");
- }, unit: "s", low: 1e-4, high: 0.1, step: 0.01 },
-  { key: "cycles", get label() {
-   return t("spring.steps-n");
- }, unit: "", low: 1, high: 100_000, step: 100 },
-] as const;
+const NUMBERS = computed(() => [
+  { key: "m", label: t("spring.mass-m"), unit: "kg", low: 1e-6, high: 1e6, step: 0.1 },
+  { key: "k", label: t("spring.stiffness-k"), unit: "N/m", low: 1e-6, high: 1e6, step: 0.1 },
+  { key: "zeta", label: t("spring.damping-ratio"), unit: "", low: 0, high: 0.999, step: 0.01 },
+  { key: "h", label: t("spring.step-h"), unit: "s", low: 1e-4, high: 0.1, step: 0.01 },
+  { key: "cycles", label: t("spring.steps-n"), unit: "", low: 1, high: 100_000, step: 100 },
+] as const);
 /** Between two polls of the streams [ms]. */
 const POLL_MS = 250;
 
@@ -78,13 +69,13 @@ function useStreams(): [Streamed | null, (name: string, start: { x: number; v: n
 /** The numbers of the session's scheme, to begin another session with others. They are fixed in a session. */
 function Rig({ scheme }: { scheme: Scheme }) {
   const [draft, setDraft] = useState<Scheme>(scheme);
-  const changed = NUMBERS.some(({ key }) => draft[key] !== scheme[key]);
+  const changed = NUMBERS.value.some(({ key }) => draft[key] !== scheme[key]);
   const omega = Math.sqrt(draft.k / draft.m);
   return (
     <section class="tile stack rig" aria-label={t("spring.the-rig")}>
       <h2>{t("spring.the-rig")}</h2>
       <div class="numbers">
-        {NUMBERS.map(({ key, label, unit, low, high, step }) => (
+        {NUMBERS.value.map(({ key, label, unit, low, high, step }) => (
           <NumberField key={key} label={label} unit={unit} value={draft[key]} low={low} high={high} step={step} whole={key === "cycles"} onCommit={(value) => setDraft({ ...draft, [key]: value })} test={`rig-${key}`} />
         ))}
       </div>

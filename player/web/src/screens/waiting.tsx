@@ -188,7 +188,7 @@ function Fill({ token }: { token: string }) {
   return (
     <div class="row" style={{ padding: "10px 16px 14px" }}>
       <select class="btn s" aria-label={t("waiting.how-bots-play")} value={wantedSkill.value} onChange={(event) => (wantedSkill.value = event.currentTarget.value)} data-test="skill">
-        {SKILLS.map((skill) => (
+        {SKILLS.value.map((skill) => (
           <option key={skill.value} value={skill.value}>
             {skill.text}
           </option>

@@ -308,7 +308,7 @@ export class Builder {
       const done = new Map<string, number>();
       this.versions.set(key, done);
       if (this.versions.size > KEPT_ANSWERS) this.versions.delete(this.versions.keys().next().value!);
-      let refused: ErrorData | null = edits.some((edit) => bytesOf(edit) > MESSAGE_BYTES) ? TOO_LARGE : null;
+      let refused: ErrorData | null = edits.some((edit) => bytesOf(edit) > MESSAGE_BYTES) ? tooLarge() : null;
       for (const message of refused ? [] : messages(edits)) {
         const answer = await this.patient("edit", { edits: message });
         if (!answer.ok) {
@@ -411,9 +411,7 @@ export class Builder {
   }
 }
 
-const TOO_LARGE: ErrorData = { code: "document_too_large", get message() {
-   return t("builder.the-document-of-a-body");
- }, field: null };
+const tooLarge = (): ErrorData => ({ code: "document_too_large", message: t("builder.the-document-of-a-body"), field: null });
 
 function bytesOf(edit: Record<string, unknown>): number {
   return new TextEncoder().encode(JSON.stringify(edit)).length + 1;

@@ -152,7 +152,7 @@ export function madeBody(id: string, shape: Recipe, kind: Body["kind"], preset: 
 }
 
 export function madeShape(kind: string): Recipe {
-  return { kind, params: SHAPES[kind]!.params };
+  return { kind, params: SHAPES.value[kind]!.params };
 }
 
 /** The kind changes what goes with it: a rail has a motion, an obstacle no speed, an elastic body elements and no

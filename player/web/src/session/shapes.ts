@@ -1,6 +1,7 @@
 // The shapes that the editor makes (docs/scenes.md, "Shapes"): their parameters, how a parameter is called and bounded,
 // and how a shape is scaled: a body has no scale of its own, so its parameters change. Pure.
 
+import { computed } from "@preact/signals";
 import { t } from "../text/words";
 import type { Kind, Recipe, Vec3 } from "../wire/scene";
 
@@ -30,106 +31,30 @@ const count = (name: string, label: string, low: number, high: number): ShapeFie
 const counts = (name: string, label: string, low: number, high: number): ShapeField => ({ name, label, kind: "counts", low, high });
 const number = (name: string, label: string, low: number, high: number): ShapeField => ({ name, label, kind: "number", low, high });
 
-export const SHAPES: Readonly<Record<string, ShapeCard>> = {
-  box: { get name() {
-   return t("shapes.box");
- }, body: "affine", params: { size: [0.3, 0.3, 0.3] }, get fields() {
-   return [lengths("size", t("shapes.size"))] as const;
- } },
-  sphere: { get name() {
-   return t("shapes.ball");
- }, body: "affine", params: { radius: 0.2, level: 1 }, get fields() {
-   return [length("radius", t("shapes.radius")), count("level", t("shapes.fineness"), 0, 3)] as const;
- } },
-  capsule: { get name() {
-   return t("shapes.capsule");
- }, body: "affine", params: { radius: 0.12, length: 0.3 }, get fields() {
-   return [length("radius", t("shapes.radius")), length("length", t("shapes.length")), count("n", t("shapes.sides"), 3, 48), count("rings", t("shapes.rings"), 1, 16)] as const;
- } },
-  lathe: { get name() {
-   return t("shapes.cylinder");
- }, body: "affine", params: { profile: [[0.16, -0.2], [0.16, 0.2]], n: 14 }, get fields() {
-   return [count("n", t("shapes.sides"), 3, 64)] as const;
- } },
-  torus: { get name() {
-   return t("shapes.ring");
- }, body: "affine", params: { n: 14, m: 6, R: 0.2, r: 0.07 }, get fields() {
-   return [length("R", t("shapes.radius")), length("r", t("shapes.thickness")), count("n", t("shapes.sides"), 3, 48), count("m", t("shapes.facets"), 3, 24)] as const;
- } },
-  pebble: { get name() {
-   return t("shapes.pebble");
- }, body: "affine", params: { radii: [0.26, 0.16, 0.2], bump: 0.12 }, get fields() {
-   return [lengths("radii", t("shapes.radii")), number("bump", t("shapes.bump"), 0, 0.3)] as const;
- } },
-  tetra: { get name() {
-   return t("shapes.tetrahedron");
- }, body: "affine", params: { R: 0.3 }, get fields() {
-   return [length("R", t("shapes.radius"))] as const;
- } },
-  gear: { get name() {
-   return t("shapes.gear");
- }, body: "affine", params: { n: 8, R: 0.25, r: 0.19, h: 0.16 }, get fields() {
-   return [length("R", t("shapes.radius")), length("r", t("shapes.root")), length("h", t("shapes.height")), count("n", t("shapes.teeth"), 3, 24)] as const;
- } },
-  star: { get name() {
-   return t("shapes.star");
- }, body: "affine", params: { n: 5, R: 0.28, r: 0.13, h: 0.18 }, get fields() {
-   return [length("R", t("shapes.radius")), length("r", t("shapes.inner-radius")), length("h", t("shapes.height")), count("n", t("shapes.points"), 3, 24)] as const;
- } },
-  nut: { get name() {
-   return t("shapes.nut");
- }, body: "affine", params: { n: 6, R: 0.26, r: 0.14, h: 0.2 }, get fields() {
-   return [length("R", t("shapes.radius")), length("r", t("shapes.hole")), length("h", t("shapes.height")), count("n", t("shapes.sides"), 3, 48)] as const;
- } },
-  ell: { get name() {
-   return t("shapes.corner");
- }, body: "affine", params: { arm: 0.38, width: 0.17, h: 0.24 }, get fields() {
-   return [length("arm", t("shapes.arm")), length("width", t("shapes.width")), length("h", t("shapes.height"))] as const;
- } },
-  cross: { get name() {
-   return t("shapes.cross");
- }, body: "affine", params: { R: 0.26, w: 0.18, h: 0.18 }, get fields() {
-   return [length("R", t("shapes.reach")), length("w", t("shapes.width")), length("h", t("shapes.height"))] as const;
- } },
-  crescent: { get name() {
-   return t("shapes.crescent");
- }, body: "affine", params: { n: 7, R: 0.27, r: 0.14, arc: 4, h: 0.16 }, get fields() {
-   return [length("R", t("shapes.radius")), length("r", t("shapes.inner-radius")), length("h", t("shapes.height")), number("arc", "Arc [rad]", 0.2, 6), count("n", t("shapes.points"), 3, 48)] as const;
- } },
-  blob: { get name() {
-   return t("shapes.duck");
- }, body: "affine", params: { radius: 0.2, level: 2 }, get fields() {
-   return [length("radius", t("shapes.radius")), count("level", t("shapes.fineness"), 1, 3)] as const;
- } },
-  block: { get name() {
-   return t("shapes.soft-block");
- }, body: "elastic", params: { size: [0.4, 0.4, 0.4], cells: [3, 3, 3] }, get fields() {
-   return [lengths("size", t("shapes.size")), counts("cells", t("shapes.cells"), 1, 10)] as const;
- } },
-  ball: { get name() {
-   return t("shapes.soft-ball");
- }, body: "elastic", params: { radius: 0.22, cells: 4 }, get fields() {
-   return [length("radius", t("shapes.radius")), count("cells", t("shapes.cells"), 2, 8)] as const;
- } },
-  slab: { get name() {
-   return t("shapes.slab");
- }, body: "static", params: { size: [1, 0.1, 1] }, get fields() {
-   return [lengths("size", t("shapes.size"))] as const;
- } },
-  platform: { get name() {
-   return t("shapes.platform");
- }, body: "static", params: { sides: 8, radius: 0.8, depth: 0.2 }, get fields() {
-   return [length("radius", t("shapes.radius")), length("depth", t("shapes.depth")), count("sides", t("shapes.sides"), 3, 48), number("bottom_scale", t("shapes.bottom"), 0.2, 2)] as const;
- } },
-  bowl: { get name() {
-   return t("shapes.bowl");
- }, body: "static", params: { radius: 1 }, get fields() {
-   return [length("radius", t("shapes.radius")), number("reach", t("shapes.reach"), 0.2, 0.99), count("n", t("shapes.sides"), 6, 32), count("rings", t("shapes.rings"), 2, 12)] as const;
- } },
-};
+export const SHAPES = computed((): Readonly<Record<string, ShapeCard>> => ({
+  box: { name: t("shapes.box"), body: "affine", params: { size: [0.3, 0.3, 0.3] }, fields: [lengths("size", t("shapes.size"))] as const },
+  sphere: { name: t("shapes.ball"), body: "affine", params: { radius: 0.2, level: 1 }, fields: [length("radius", t("shapes.radius")), count("level", t("shapes.fineness"), 0, 3)] as const },
+  capsule: { name: t("shapes.capsule"), body: "affine", params: { radius: 0.12, length: 0.3 }, fields: [length("radius", t("shapes.radius")), length("length", t("shapes.length")), count("n", t("shapes.sides"), 3, 48), count("rings", t("shapes.rings"), 1, 16)] as const },
+  lathe: { name: t("shapes.cylinder"), body: "affine", params: { profile: [[0.16, -0.2], [0.16, 0.2]], n: 14 }, fields: [count("n", t("shapes.sides"), 3, 64)] as const },
+  torus: { name: t("shapes.ring"), body: "affine", params: { n: 14, m: 6, R: 0.2, r: 0.07 }, fields: [length("R", t("shapes.radius")), length("r", t("shapes.thickness")), count("n", t("shapes.sides"), 3, 48), count("m", t("shapes.facets"), 3, 24)] as const },
+  pebble: { name: t("shapes.pebble"), body: "affine", params: { radii: [0.26, 0.16, 0.2], bump: 0.12 }, fields: [lengths("radii", t("shapes.radii")), number("bump", t("shapes.bump"), 0, 0.3)] as const },
+  tetra: { name: t("shapes.tetrahedron"), body: "affine", params: { R: 0.3 }, fields: [length("R", t("shapes.radius"))] as const },
+  gear: { name: t("shapes.gear"), body: "affine", params: { n: 8, R: 0.25, r: 0.19, h: 0.16 }, fields: [length("R", t("shapes.radius")), length("r", t("shapes.root")), length("h", t("shapes.height")), count("n", t("shapes.teeth"), 3, 24)] as const },
+  star: { name: t("shapes.star"), body: "affine", params: { n: 5, R: 0.28, r: 0.13, h: 0.18 }, fields: [length("R", t("shapes.radius")), length("r", t("shapes.inner-radius")), length("h", t("shapes.height")), count("n", t("shapes.points"), 3, 24)] as const },
+  nut: { name: t("shapes.nut"), body: "affine", params: { n: 6, R: 0.26, r: 0.14, h: 0.2 }, fields: [length("R", t("shapes.radius")), length("r", t("shapes.hole")), length("h", t("shapes.height")), count("n", t("shapes.sides"), 3, 48)] as const },
+  ell: { name: t("shapes.corner"), body: "affine", params: { arm: 0.38, width: 0.17, h: 0.24 }, fields: [length("arm", t("shapes.arm")), length("width", t("shapes.width")), length("h", t("shapes.height"))] as const },
+  cross: { name: t("shapes.cross"), body: "affine", params: { R: 0.26, w: 0.18, h: 0.18 }, fields: [length("R", t("shapes.reach")), length("w", t("shapes.width")), length("h", t("shapes.height"))] as const },
+  crescent: { name: t("shapes.crescent"), body: "affine", params: { n: 7, R: 0.27, r: 0.14, arc: 4, h: 0.16 }, fields: [length("R", t("shapes.radius")), length("r", t("shapes.inner-radius")), length("h", t("shapes.height")), number("arc", "Arc [rad]", 0.2, 6), count("n", t("shapes.points"), 3, 48)] as const },
+  blob: { name: t("shapes.duck"), body: "affine", params: { radius: 0.2, level: 2 }, fields: [length("radius", t("shapes.radius")), count("level", t("shapes.fineness"), 1, 3)] as const },
+  block: { name: t("shapes.soft-block"), body: "elastic", params: { size: [0.4, 0.4, 0.4], cells: [3, 3, 3] }, fields: [lengths("size", t("shapes.size")), counts("cells", t("shapes.cells"), 1, 10)] as const },
+  ball: { name: t("shapes.soft-ball"), body: "elastic", params: { radius: 0.22, cells: 4 }, fields: [length("radius", t("shapes.radius")), count("cells", t("shapes.cells"), 2, 8)] as const },
+  slab: { name: t("shapes.slab"), body: "static", params: { size: [1, 0.1, 1] }, fields: [lengths("size", t("shapes.size"))] as const },
+  platform: { name: t("shapes.platform"), body: "static", params: { sides: 8, radius: 0.8, depth: 0.2 }, fields: [length("radius", t("shapes.radius")), length("depth", t("shapes.depth")), count("sides", t("shapes.sides"), 3, 48), number("bottom_scale", t("shapes.bottom"), 0.2, 2)] as const },
+  bowl: { name: t("shapes.bowl"), body: "static", params: { radius: 1 }, fields: [length("radius", t("shapes.radius")), number("reach", t("shapes.reach"), 0.2, 0.99), count("n", t("shapes.sides"), 6, 32), count("rings", t("shapes.rings"), 2, 12)] as const },
+}));
 
 export function shapeName(recipe: Recipe): string {
-  return SHAPES[recipe.kind]?.name ?? (recipe.kind === "mesh" ? t("shapes.mesh") : recipe.kind);
+  return SHAPES.value[recipe.kind]?.name ?? (recipe.kind === "mesh" ? t("shapes.mesh") : recipe.kind);
 }
 
 /** Parameters that are lengths: along x, y, z where they have a direction, else in all. */

@@ -1,7 +1,7 @@
 // The aim of your own body in your turn, by a pull, by keys or by the ruler. The same aim is drawn on the mat, shown in
 // numbers and sent.
 
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Act as Key } from "../app/keys";
 import { notify } from "../app/store";
@@ -20,15 +20,7 @@ import type { Handlers } from "./keyboard";
 import { Icon, Ruler, Segmented } from "./parts";
 import { expose } from "./probe";
 
-const LABELS: Record<string, string> = { get launch() {
-   return t("aiming.launch");
- }, get spin() {
-   return t("aiming.spin");
- }, get hop() {
-   return t("aiming.hop");
- }, get brace() {
-   return t("aiming.brace");
- } };
+const LABELS = computed((): Readonly<Record<string, string>> => ({ launch: t("aiming.launch"), spin: t("aiming.spin"), hop: t("aiming.hop"), brace: t("aiming.brace") }));
 
 type Sent = null | { readonly tick: number | null };
 
@@ -218,7 +210,7 @@ export function StageButtons({ act }: { act: Act }) {
   );
 }
 
-export function AimTile({ client, state, act, labels = LABELS, pull = t("aiming.pull-back-from-your-body") }: { client: SessionClient; state: SessionState; act: Act; labels?: Record<string, string>; pull?: string }) {
+export function AimTile({ client, state, act, labels = LABELS.value, pull = t("aiming.pull-back-from-your-body") }: { client: SessionClient; state: SessionState; act: Act; labels?: Readonly<Record<string, string>>; pull?: string }) {
   const { aim, yours, sent, full } = act;
   const kinds = state.brief?.kinds ?? [];
   const kind = kinds.find((one) => one.kind === aim.kind);

@@ -1,5 +1,6 @@
 // The curves under the timeline: energy, contacts, smallest gap, health, all over the same time as the timeline.
 
+import { computed } from "@preact/signals";
 import { useMemo, useState } from "preact/hooks";
 import { ENERGIES } from "../replay/recording";
 import type { Curves } from "../replay/recording";
@@ -128,26 +129,14 @@ function Energy({ replay, curves }: RowProps) {
   );
 }
 
-const KIND_TITLES: Readonly<Record<(typeof ENERGIES)[number], string>> = {
-  get kinetic() {
-    return t("curves.energy-of-motion");
-  },
-  get gravity() {
-    return t("curves.potential-energy-of-gravity-zero");
-  },
-  get elastic() {
-    return t("curves.energy-of-deformation");
-  },
-  get springs() {
-    return t("curves.energy-of-the-springs-that");
-  },
-  get barrier() {
-    return t("curves.energy-of-the-contact-barriers");
-  },
-  get friction() {
-    return t("curves.work-of-friction-in-the");
-  },
-};
+const KIND_TITLES = computed((): Readonly<Record<(typeof ENERGIES)[number], string>> => ({
+  kinetic: t("curves.energy-of-motion"),
+  gravity: t("curves.potential-energy-of-gravity-zero"),
+  elastic: t("curves.energy-of-deformation"),
+  springs: t("curves.energy-of-the-springs-that"),
+  barrier: t("curves.energy-of-the-contact-barriers"),
+  friction: t("curves.work-of-friction-in-the"),
+}));
 
 /** One kind of energy. Nothing if it never changes. */
 function EnergyKind({ kind, replay, curves }: RowProps & { kind: (typeof ENERGIES)[number] }) {
@@ -160,7 +149,7 @@ function EnergyKind({ kind, replay, curves }: RowProps & { kind: (typeof ENERGIE
   }, [values]);
   if (!values || !moves) return null;
   return (
-    <div class="pr kind" title={KIND_TITLES[kind]} data-test={`energy-${kind}`}>
+    <div class="pr kind" title={KIND_TITLES.value[kind]} data-test={`energy-${kind}`}>
       <div class="pn">
         <span class="small soft">{kind}</span>
         <span>
