@@ -22,7 +22,7 @@ import { BuildStage } from "../ui/buildstage";
 import type { BuildLooks } from "../ui/buildstage";
 import { CopyLink, linkToLobby, showLobbyLink } from "../ui/copylink";
 import { Mark } from "../ui/marks";
-import { useKeys, withKey } from "../ui/keyboard";
+import { steps, useKeys, withKey } from "../ui/keyboard";
 import { Icon } from "../ui/parts";
 import { Chat } from "../ui/talk";
 import { Watching } from "../ui/watching";
@@ -195,9 +195,6 @@ function make(client: SessionClient): Workbench {
 
 // -- keys
 
-const FINE = 0.01;
-const COARSE = 0.05;
-
 function useEditorKeys(bench: Workbench, able: boolean, to: { mode: (mode: BuildLooks["mode"]) => void; wire: () => void; home: () => void }): void {
   const latest = useRef({ bench, able });
   latest.current = { bench, able };
@@ -225,11 +222,6 @@ function useEditorKeys(bench: Workbench, able: boolean, to: { mode: (mode: Build
     return act(event);
   };
   const editing = (act: (event: KeyboardEvent) => void) => outside((event) => (able && bench.selected.peek().length ? act(event) : false));
-  const nudge = (x: number, y: number, z: number) =>
-    editing((event) => {
-      const by = event.shiftKey ? FINE : COARSE;
-      bench.nudge([by * x, by * y, by * z]);
-    });
   const turn = (way: number) => editing((event) => bench.nudge([0, 0, 0], fromAngles([0, way * (event.shiftKey ? 1 : 15), 0])));
   useKeys({
     tickback: outside(() => bench.step(-1)),
@@ -239,12 +231,7 @@ function useEditorKeys(bench: Workbench, able: boolean, to: { mode: (mode: Build
     scale: outside(() => to.mode("scale")),
     camera: outside(to.home),
     wire: outside(to.wire),
-    west: nudge(-1, 0, 0),
-    east: nudge(1, 0, 0),
-    far: nudge(0, 0, -1),
-    near: nudge(0, 0, 1),
-    lift: nudge(0, 1, 0),
-    lower: nudge(0, -1, 0),
+    ...steps((by, event) => editing(() => bench.nudge(by))(event)),
     turnleft: turn(1),
     turnright: turn(-1),
     copy: editing(() => void bench.duplicate()),

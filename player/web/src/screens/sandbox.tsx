@@ -16,7 +16,7 @@ import { OwnDrag } from "../session/owndrag";
 import type { Point } from "../session/owndrag";
 import { t } from "../text/words";
 import { Mark } from "../ui/marks";
-import { keyNames, useKeys } from "../ui/keyboard";
+import { keyNames, steps, useKeys } from "../ui/keyboard";
 import { Icon } from "../ui/parts";
 import { portraits } from "../ui/portraits";
 import { StageView } from "../ui/stageview";
@@ -46,21 +46,11 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
     setWire(!wire);
     stage.current?.setWireframe(!wire);
   };
-  /** A step of the body that is held. */
-  const nudge = (x: number, y: number, z: number) => (event: KeyboardEvent) => {
-    const by = event.shiftKey ? FINE : COARSE;
-    return event.target instanceof HTMLInputElement ? false : hands.nudge([by * x, by * y, by * z]);
-  };
   useKeys({
     camera: () => stage.current?.home(),
     wire: toggleWire,
     pause: () => host && act("freeze", { state: box.frozen ? "off" : "on" }),
-    west: nudge(-1, 0, 0),
-    east: nudge(1, 0, 0),
-    far: nudge(0, 0, -1),
-    near: nudge(0, 0, 1),
-    lift: nudge(0, 1, 0),
-    lower: nudge(0, -1, 0),
+    ...steps((by, event) => (event.target instanceof HTMLInputElement ? false : hands.nudge(by))), // of the body that is held
   });
   useEffect(() => {
     const letGo = (event: KeyboardEvent) => {
@@ -139,10 +129,6 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
 }
 
 // -- dragging
-
-/** How far a key moves a body [m], and with Shift. */
-const COARSE = 0.05;
-const FINE = 0.01;
 
 interface Hands {
   readonly onStage: (made: Stage | null) => void;

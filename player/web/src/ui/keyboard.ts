@@ -4,6 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { ACTS, keyOf, keysOf } from "../app/keys";
 import type { Act } from "../app/keys";
 import { t } from "../text/words";
+import type { Vec3 } from "../wire/scene";
 
 /** What keys do here. A handler that returns false leaves the key to the browser. */
 export type Handlers = Readonly<Partial<Record<Act, (event: KeyboardEvent) => unknown>>>;
@@ -12,6 +13,19 @@ export type Handlers = Readonly<Partial<Record<Act, (event: KeyboardEvent) => un
 const TYPING = "select, textarea, [contenteditable=true], input:not([type=range]):not([type=radio])";
 /** Where Enter and Space press. */
 const PRESSED = "button, a, summary";
+
+/** A step by a key, and with Shift [m]. */
+const COARSE = 0.05;
+const FINE = 0.01;
+
+/** The keys that move something by a step along an axis. */
+export function steps(move: (by: Vec3, event: KeyboardEvent) => unknown): Handlers {
+  const along = (x: number, y: number, z: number) => (event: KeyboardEvent) => {
+    const by = event.shiftKey ? FINE : COARSE;
+    return move([by * x, by * y, by * z], event);
+  };
+  return { west: along(-1, 0, 0), east: along(1, 0, 0), far: along(0, 0, -1), near: along(0, 0, 1), lift: along(0, 1, 0), lower: along(0, -1, 0) };
+}
 
 /** Calls the handler of an act for its key, outside of fields; not for letters and signs where the settings say so. */
 export function useKeys(handlers: Handlers): void {
