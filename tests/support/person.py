@@ -103,8 +103,12 @@ class Person:
         self.page.locator("[data-test=find]:visible, .dock .now:visible").first.click()
         self.page.wait_for_selector("[data-test=ready]")
 
-    def ready(self) -> None:
+    def ready(self, *, bots: bool = False) -> None:
+        """Say ready, and wait for the match. ``bots``: ask for one if no player has come: a bot that plays another one
+        comes after that match only."""
         self.page.click("[data-test=ready]")
+        if bots:
+            self.evaluate("document.querySelector('[data-test=fill]')?.click()")
         self.page.wait_for_selector("[data-test=stage]")
 
     @property
@@ -174,6 +178,16 @@ class Person:
 
     def shoot(self, name: str) -> None:
         self.page.screenshot(path=str(SHOTS / f"{name}.png"))
+
+    def describe(self) -> str:
+        """What the page shows now: its address, and its text or why it has none."""
+        from playwright.sync_api import Error
+
+        try:
+            text = self.page.inner_text("body", timeout=5_000)
+        except Error as error:
+            text = str(error)
+        return f"{self.name} at {self.page.url}:\n{text[:3000]}"
 
     def close(self) -> None:
         self.context.close()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +110,19 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
 @pytest.fixture
-def person(browser: Any, url: str) -> Iterator[Any]:
-    """Makes persons. At the end a console error of any of them fails the test."""
+def person(browser: Any, url: str, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Makes persons. At the end a console error of any of them fails the test; a test that failed prints the pages."""
     made: list[Person] = []
 
     def make(name: str, **context: Any) -> Person:
@@ -120,5 +130,7 @@ def person(browser: Any, url: str) -> Iterator[Any]:
         return made[-1]
 
     yield make
+    if request.node.stash.get(FAILED, False):
+        sys.stdout.writelines(f"{one.describe()}\n\n" for one in made)
     for one in made:
         one.close()

@@ -30,7 +30,7 @@ def test_a_person_plays_a_bot_to_the_end(person: Any) -> None:
     mira.page.wait_for_selector("text=Ready as Cobble")
     mira.page.wait_for_timeout(2500)
     mira.shoot("waiting")
-    mira.ready()
+    mira.ready(bots=True)
     mira.play()
     mira.shoot("over")
     rows = mira.page.locator("[data-test=log] li").all_inner_texts()
@@ -86,7 +86,7 @@ def test_a_lost_connection_comes_back_to_the_seat(person: Any) -> None:
     """The connection is cut twice in a duel: both banners show, the seat is kept, every event is handled once."""
     mira = person("Mira")
     mira.find_seat()
-    mira.ready()
+    mira.ready(bots=True)
     mira.until("window.__test && window.__test.state().phase === 'acting'")
     mira.remember_banners()
     for count in (1, 2):
@@ -158,7 +158,7 @@ def test_a_phone(person: Any) -> None:
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert mira.evaluate(overflow) <= 0
     mira.shoot("phone-waiting")
-    mira.ready()
+    mira.ready(bots=True)
     mira.page.wait_for_selector("[data-test=launch]:enabled")
     assert mira.evaluate(overflow) <= 0
     mira.page.wait_for_timeout(500)
@@ -215,7 +215,7 @@ def test_every_screen_is_accessible_and_fits(person: Any, scheme: str, width: in
     look("door")
     mira.find_seat()
     look("waiting")
-    mira.ready()
+    mira.ready(bots=True)
     mira.page.wait_for_selector("[data-test=launch]:enabled")
     look("duel")
     mira.page.keyboard.press("Enter")

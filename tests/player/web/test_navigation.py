@@ -124,7 +124,7 @@ def test_a_turn_is_seen_from_elsewhere_and_played_on_a_phone(person: Any) -> Non
     top."""
     mira = person("Mira", **PHONE)
     mira.find_seat()
-    mira.ready()
+    mira.ready(bots=True)
     arrived(mira, "[data-test=stage]")
     mira.page.wait_for_selector("[data-test=launch]:enabled")
     mira.page.go_back()

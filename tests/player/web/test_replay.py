@@ -167,7 +167,7 @@ def test_two_watch_together_and_play_on(person: Any) -> None:
     ada.page.click("[data-test=fork]")
     ada.page.wait_for_selector("[data-test=ready]")
     assert token not in ada.page.url
-    ada.ready()
+    ada.ready(bots=True)
     fork = re.search(r"/s/([0-9a-z]{8})", ada.page.url)
     assert fork
     ada.until(f"window.__test && window.__test.state().tick >= {tick}")
