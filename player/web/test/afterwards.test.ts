@@ -38,8 +38,8 @@ describe("the end of a match", () => {
 
   it("says the rating before and after, or that it is the first, or nothing yet", () => {
     expect(ratingChange([], "a")).toBe("");
-    expect(ratingChange([{ player: "a", before: 1000.4, after: 987.6 }], "a")).toBe("1000 → 988 (−12)");
-    expect(ratingChange([{ player: "a", before: 990, after: 1010 }], "a")).toBe("990 → 1010 (+20)");
+    expect(ratingChange([{ player: "a", before: 1000.4, after: 987.6 }], "a")).toBe("1000\u00a0→\u00a0988 (−12)");
+    expect(ratingChange([{ player: "a", before: 990, after: 1010 }], "a")).toBe("990\u00a0→\u00a01010 (+20)");
     expect(ratingChange([{ player: "a", before: null, after: 1010 }], "a")).toBe("1010 (new)");
   });
 });

@@ -14,6 +14,20 @@ from tests.support.practice import practise
 
 pytestmark = in_browser
 
+CROSSED = """
+window.__crossed = 0;
+(function look() {
+  const over = document.querySelector("[data-test=over]")?.getBoundingClientRect();
+  for (const one of over ? document.querySelectorAll(".flying") : []) {
+    const at = one.getBoundingClientRect();
+    const beside = at.right <= over.left || at.left >= over.right || at.bottom <= over.top || at.top >= over.bottom;
+    if (!beside) window.__crossed += 1;
+  }
+  requestAnimationFrame(look);
+})();
+"""
+"""Counts the frames in which the number of a blow is over the result."""
+
 LAUNCHED = "window.__test.state().log.some((row) => row.parts[0].text.startsWith('Mira launched'))"
 
 
@@ -31,8 +45,11 @@ def test_a_person_plays_a_bot_to_the_end(person: Any) -> None:
     mira.page.wait_for_timeout(2500)
     mira.shoot("waiting")
     mira.ready(bots=True)
+    mira.evaluate(CROSSED)
     mira.play()
     mira.shoot("over")
+    mira.page.wait_for_timeout(1500)  # the last numbers fly for 0.65 s after their blow is seen
+    assert mira.evaluate("window.__crossed") == 0
     rows = mira.page.locator("[data-test=log] li").all_inner_texts()
     assert any("Mira launched Cobble" in row for row in rows)
     assert any("N·s" in row for row in rows)

@@ -96,8 +96,8 @@ def test_a_hint_is_shown_once_and_the_practice_mat_has_no_clock(person: Any) -> 
 
 
 @pytest.mark.parametrize("screen", [WIDE, MIDDLE, PHONE], ids=["wide", "middle", "phone"])
-def test_hints_can_be_skipped_and_cover_no_control(person: Any, screen: dict[str, Any]) -> None:
-    """All at once, in every width; until then they lie over no button of the page."""
+def test_hints_can_be_skipped_and_cover_nothing(person: Any, screen: dict[str, Any]) -> None:
+    """All at once, in every width; until then they lie over no button of the page and over no body."""
     mira = person("Mira", **screen)
     mira.go()
     mira.page.click("[data-test=practise]")
@@ -112,6 +112,8 @@ def test_hints_can_be_skipped_and_cover_no_control(person: Any, screen: dict[str
         }).map((one) => one.outerHTML)"""
     )
     assert covered == []
+    stage, hint = (mira.page.locator(f"[data-test={part}]").bounding_box() for part in ("stage", "hint"))
+    assert hint["y"] >= stage["y"] + stage["height"] or hint["y"] + hint["height"] <= stage["y"]
     assert serious(mira.page) == []
     mira.page.click("[data-test=hint-skip]")
     mira.page.wait_for_selector("[data-test=hint]", state="detached")

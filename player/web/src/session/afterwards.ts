@@ -38,7 +38,7 @@ export function ratingChange(ratings: readonly RatingChange[], player: string): 
   const after = Math.round(change.after);
   if (change.before === null || change.before === undefined) return `${after} (new)`;
   const by = after - Math.round(change.before);
-  return `${Math.round(change.before)} → ${after} (${by < 0 ? "−" : "+"}${Math.abs(by)})`;
+  return `${Math.round(change.before)}\u00a0→\u00a0${after} (${by < 0 ? "−" : "+"}${Math.abs(by)})`;
 }
 
 /** The hardest hit so far, with the next blow. */

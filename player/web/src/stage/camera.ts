@@ -12,8 +12,9 @@ const AIR = 1.04;
 /** Half of the most that the home view shows [m]. */
 const FRAMED = 2.3;
 
-/** The camera looks along the length of a mat when that brings it nearer by this factor. */
-const ALONG = 0.9;
+/** The camera turns to look along a mat, or across it, when that brings it nearer by this factor: a banner that makes the
+ * picture a little less high does not turn the mat. */
+const NEARER = 0.9;
 
 interface Pose {
   yaw: number;
@@ -41,6 +42,8 @@ export class Camera {
   /** The pose before a glimpse, and what is left of it [s]. */
   private back: { readonly pose: Pose; readonly moved: boolean; left: number } | null = null;
   private readonly flat: boolean;
+  /** Whether the home view looks along the length of the mat. */
+  private along = false;
 
   /** flat: from a lower place, for a picture that is wide and not high. The whole mat is in view either way. */
   constructor(flat = false) {
@@ -173,7 +176,9 @@ export class Camera {
     const across = this.fit(0);
     if (this.flat) return across;
     const along = this.fit(-Math.PI / 2);
-    return along.distance < ALONG * across.distance ? along : across;
+    const [now, other] = this.along ? [along, across] : [across, along];
+    if (other.distance < NEARER * now.distance) this.along = !this.along;
+    return this.along ? along : across;
   }
 
   private fit(yaw: number): Pose {

@@ -27,7 +27,7 @@ interface FlatBody {
   split: readonly (readonly Point[])[];
 }
 
-/** A mat is turned upright where it is drawn so much larger then. */
+/** A mat is turned upright where it is drawn so much larger then, and back where it is larger again. */
 const UPRIGHT = 1.5;
 
 export class FlatView implements View {
@@ -296,7 +296,7 @@ export class FlatView implements View {
     this.middle = middle;
     const [along, across] = [2 * reach(0, middle.x), 2 * reach(1, middle.z)];
     const [lying, standing] = [Math.min(width / along, height / across), Math.min(width / across, height / along)];
-    this.upright = standing > UPRIGHT * lying;
+    this.upright = standing > (this.upright ? 1 : UPRIGHT) * lying;
     this.scale = this.upright ? standing : lying;
   }
 

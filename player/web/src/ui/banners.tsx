@@ -116,7 +116,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
     );
   }
   const dilation = session.dilation.value;
-  if (dilation > 1) {
+  if (dilation > 1 && state.phase !== "over") {
     return (
       <div class="note wash" data-test="dilated">
         <Icon name="warn" />

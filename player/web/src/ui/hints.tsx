@@ -41,7 +41,9 @@ export function Hints({ state, act }: { state: SessionState; act: Act }) {
     if (shown) see([shown]);
     setShown(null);
   }, [mine]);
-  if (!shown || !mine || seen.value.includes(shown)) return null;
+  if (state.phase === "over" || all.every((one) => seen.value.includes(one))) return null;
+  // Until all are seen their row is kept between the turns, so that the mat keeps its size.
+  if (!shown || !mine || seen.value.includes(shown)) return <div class="hints" />;
   const at = all.indexOf(shown) + 1;
   return (
     <div class="hints">

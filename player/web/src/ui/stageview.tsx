@@ -15,7 +15,7 @@ import { Stage } from "../stage/stage";
 import { shortName } from "../text/format";
 import { t } from "../text/words";
 import { isEmote } from "./emotes";
-import { flyToBar } from "./flying";
+import { flyToBar, landAll, riseFrom } from "./flying";
 
 interface Props {
   client: SessionClient;
@@ -47,8 +47,9 @@ function struck(client: SessionClient, stage: Stage, blow: Blow, at: { x: number
   soundContact(blow.impulse, least((body) => body.computed.mass, 10), least((body) => body.stiffness, 1e6));
   if (client.mySeat === blow.a || client.mySeat === blow.b) vibrate(blow.impulse);
   if (calm.peek()) return;
-  flyToBar(stage.host, at, blow.a, blow.damageA);
-  flyToBar(stage.host, at, blow.b, blow.damageB);
+  const lost = [[blow.a, blow.damageA], [blow.b, blow.damageB]] as const;
+  if (state.phase === "over") lost.filter(([, damage]) => damage >= 0.5).forEach(([, damage], row) => riseFrom(stage.host, at, row, damage));
+  else for (const [seat, damage] of lost) flyToBar(stage.host, at, seat, damage);
 }
 
 /** How much before and after the last blow is shown again [s of the world], and how fast. */
@@ -132,6 +133,7 @@ export function StageView({ client, label, still = false, flat = true, children,
       stops.push(
         effect(() => {
           const ended = client.state.value.phase === "over";
+          if (ended && !over) landAll();
           if (ended && !over && client.state.value.result && lastBlow && !calm.peek() && !still) slowLast(client, made, lastBlow, lastOut, client.state.value.tick);
           over = ended;
         }),
