@@ -1,4 +1,4 @@
-"""``python -m bench.physics.growth [--before FOLDER] [--mkl LIBRARY]``: how the cost of a step grows with the world.
+"""``python -m bench.physics.growth [--only B] [--before FOLDER] [--mkl LIBRARY]``: how the cost grows with the world.
 
 A: one elastic cube of 1,000, 2,197 and 4,913 vertices that falls on the ground. B: 100, 300 and 500 affine boxes that
 fall into a bowl. Each scene is a process of its own. With ``--before``, the checkout in that folder runs the same
@@ -71,13 +71,15 @@ def boxes(count: int) -> Scene:
 
 
 def run(kind: str, size: int, ticks: int) -> dict[str, float]:
-    """Step a scene; return ms a step, ms an iteration, iterations a step and the share of ticks that were capped."""
+    """Step a scene; return ms a step, ms an iteration, iterations a step and the share of ticks that were capped, of
+    those that are measured and of all (``ever``)."""
     warm_up()
     model, state = compile_scene(elastic(size) if kind == "A" else boxes(size))
-    spent, iterations, capped, counted = 0.0, 0, 0, 0
+    spent, iterations, capped, counted, ever = 0.0, 0, 0, 0, 0
     for tick in range(ticks):
         began = time.process_time()
         state, report = step(model, state)
+        ever += not report.converged
         if kind == "A" or tick >= ticks // 2:
             spent += time.process_time() - began
             iterations += report.iterations
@@ -85,7 +87,7 @@ def run(kind: str, size: int, ticks: int) -> dict[str, float]:
             counted += 1
     return {
         "step": spent * 1e3 / counted, "iteration": spent * 1e3 / iterations,
-        "iterations": iterations / counted, "capped": capped / counted,
+        "iterations": iterations / counted, "capped": capped / counted, "ever": ever / ticks,
     }  # fmt: skip
 
 
@@ -161,23 +163,27 @@ def exponent(sizes: list[float], times: list[float]) -> float:
 def main() -> None:
     """Run all of it."""
     parser = argparse.ArgumentParser(description="How the cost of a step grows with the world.")
+    parser.add_argument("--only", choices=("A", "B"), help="one part of it")
     parser.add_argument("--before", type=Path)
     parser.add_argument("--mkl", type=Path)
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     for kind, scenes in (("A", CELLS), ("B", BOXES)):
+        if options.only not in (None, kind):
+            continue
         titles = (
             "scene",
             "ms a step",
             "an iteration",
             "iterations",
             "capped",
+            "of all ticks",
             "before",
             "ratio",
             "of iterations",
             "PARDISO",
         )
-        lines = [f"| {' | '.join(titles)} |", "|---|" + "---|" * 8]
+        lines = [f"| {' | '.join(titles)} |", "|---|" + "---|" * 9]
         sizes, times = [], []
         for size, ticks in scenes.items():
             found: list[list[dict[str, float]]] = [[], []] if options.before else [[]]
@@ -191,14 +197,15 @@ def main() -> None:
             sizes.append((size + 1) ** 3 if kind == "A" else size)
             times.append(now["iteration"] if kind == "A" else now["step"])
             cells = [f"{sizes[-1]} {'vertices' if kind == 'A' else 'boxes'}", f"{now['step']:.2f}"]
-            cells += [f"{now['iteration']:.2f}", f"{now['iterations']:.1f}", f"{100 * now['capped']:.0f} %"]
+            cells += [f"{now['iteration']:.2f}", f"{now['iterations']:.1f}", f"{100 * now['capped']:.1f} %"]
+            cells.append(f"{100 * now['ever']:.1f} %")
             for old in then:
                 ratio = now["step"] / old["step"]
                 cells += [f"{old['step']:.2f}", f"{ratio:.2f}", f"{now['iteration'] / old['iteration']:.2f}"]
             if options.mkl and kind == "A":
                 spent = pardiso(options.mkl, matrix(size))
-                cells += [""] * (8 - len(cells)) + [f"{spent:.1f}, {now['iteration'] / spent:.2f} x"]
-            lines.append("| " + " | ".join([*cells, *[""] * (9 - len(cells))]) + " |")
+                cells += [""] * (9 - len(cells)) + [f"{spent:.1f}, {now['iteration'] / spent:.2f} x"]
+            lines.append("| " + " | ".join([*cells, *[""] * (10 - len(cells))]) + " |")
         lines.append("")
         what = "an iteration" if kind == "A" else "a step"
         lines.append(f"The time of {what} grows with the power {exponent(sizes, times):.2f}.")
