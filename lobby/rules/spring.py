@@ -112,11 +112,11 @@ class Spring:
         while it oscillates: r > 0 and |cos th| < 1. Raises ValueError otherwise.
         """
         h, m = self.h, self.m
-        if 1.0 - h * self.d / m <= 0.0:
+        if not 1.0 - h * self.d / m > 0.0:  # also for NaN: k / m or d has overflowed
             raise ValueError("the scheme does not oscillate: h d >= m")
         r = math.sqrt(1.0 - h * self.d / m)
         cosine = (2.0 - h * self.d / m - h * h * self.k / m) / (2.0 * r)
-        if abs(cosine) >= 1.0:
+        if not abs(cosine) < 1.0:
             raise ValueError("the scheme does not oscillate: h is too large or the damping too strong")
         th = math.acos(cosine)
         x1 = x0 + h * (v0 + (h / m) * (-self.k * x0 - self.d * v0))

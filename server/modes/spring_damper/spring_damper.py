@@ -48,9 +48,9 @@ class SpringParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run. ``x`` [m], ``v`` [m/s]: the start of the first run. ``report``: steps per ``steps`` event. Numbers with
     which the scheme does not oscillate are refused too."""
 
-    m: Annotated[float, msgspec.Meta(gt=0)] = 1.0
-    k: Annotated[float, msgspec.Meta(gt=0)] = 1.0
-    zeta: Annotated[float, msgspec.Meta(ge=0)] = 0.01
+    m: Annotated[float, msgspec.Meta(ge=1e-9, le=1e9)] = 1.0
+    k: Annotated[float, msgspec.Meta(ge=1e-9, le=1e9)] = 1.0
+    zeta: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.01
     h: Annotated[float, msgspec.Meta(ge=1e-4, le=0.1)] = 0.1
     cycles: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
     x: Annotated[float, msgspec.Meta(ge=-START_MAX, le=START_MAX)] = 0.0
@@ -86,8 +86,6 @@ class SpringDamper(SlotMode):
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
     ) -> None:
         self.params = p = self._convert_params(params, self.params_type)
-        if not all(math.isfinite(number) for number in (p.m, p.k, p.zeta)):
-            raise Refused("m, k and zeta must be finite", code="bad_params", field="params")
         self.spring = Spring(m=p.m, k=p.k, zeta=p.zeta, h=p.h, cycles=p.cycles)
         try:
             self.spring.closed_form(1.0, 0.0, 1)

@@ -78,6 +78,8 @@ def test_parameters_without_oscillation_have_no_closed_form() -> None:
         Spring(h=3.0).closed_form(0.0, 1.0, 5)
     with pytest.raises(ValueError, match="oscillate"):
         Spring(zeta=6.0).closed_form(0.0, 1.0, 5)
+    with pytest.raises(ValueError, match="oscillate"):
+        Spring(m=1e-308, k=1e308, zeta=0.0).closed_form(0.0, 1.0, 5)  # k / m overflows, and d is not a number
     with pytest.raises(ValueError, match="zeta"):
         Spring(zeta=1.0).exact(0.0, 1.0, 5.0)
 

@@ -123,6 +123,9 @@ def test_it_is_over_when_everybody_has_left() -> None:
         {"zeta": 50.0},
         {"k": 1e9},
         {"x": float("nan")},
+        {"m": 1e-308, "k": 1e308, "zeta": 0},
+        {"m": 8e307, "k": 8e307},
+        {"zeta": 1.0, "h": 1e-4},
         {"colour": 1},
     ],
 )
@@ -131,6 +134,15 @@ def test_bad_parameters_are_refused(params: dict[str, Any]) -> None:
     with pytest.raises(Refused) as refused:
         Simulation.start(make_spec(**params))
     assert refused.value.reason == "bad_params"
+
+
+@pytest.mark.parametrize("mass", [1e-9, 1e9])
+def test_the_lightest_and_the_heaviest_mass_run_to_their_end(mass: float) -> None:
+    """No mass that is accepted is too light or too heavy for the solver, which shows it."""
+    simulation, _ = Simulation.start(make_spec(m=mass, k=mass, x=1e6, v=-1e6, cycles=40))
+    events, _ = run(simulation, 100)
+    assert simulation.look().phase == "over"
+    assert steps(events) == marched(Spring(m=mass, k=mass, cycles=40), 1e6, -1e6)
 
 
 def test_every_field_is_documented() -> None:
