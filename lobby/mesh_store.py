@@ -156,8 +156,9 @@ class Meshes:
     # what the worker calls
 
     async def take(self, entry: Entry) -> tuple[int, str]:
-        """Begin an attempt at a job. Returns its number and the format of the file; (0, "") if the job is done."""
-        keys, sha256 = self._keys, entry.fields["mesh"]
+        """Begin an attempt at a job. Returns its number and the format of the file; (0, "") if the job is done. An
+        entry that names no mesh is removed as a job that is done."""
+        keys, sha256 = self._keys, entry.fields.get("mesh", "")
         reply = await self._store.run(
             "mesh_take",
             [keys.mesh(sha256), keys.mesh_jobs, keys.mesh_use],

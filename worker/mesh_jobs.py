@@ -27,7 +27,7 @@ from tussle.lobby.errors import StoreError
 from tussle.lobby.ids import new_secret
 from tussle.lobby.launch import bare_environment, module_command
 from tussle.lobby.logs import get_logger
-from tussle.lobby.mesh_files import READY, UPLOAD, MeshFiles
+from tussle.lobby.mesh_files import READY, UPLOAD, MeshFiles, is_mesh_hash
 from tussle.lobby.mesh_store import GROUP, Made, Meshes
 from tussle.lobby.rules.mesh_faults import MeshFault
 from tussle.lobby.settings import Settings
@@ -132,7 +132,10 @@ class MeshJobs:
         sha256 = entry.fields.get("mesh", "")
         attempt, form = await self._meshes.take(entry)
         if not attempt:
-            await asyncio.to_thread(self._files.delete, sha256, UPLOAD)
+            if is_mesh_hash(sha256):
+                await asyncio.to_thread(self._files.delete, sha256, UPLOAD)
+            else:
+                log.warning("entry_refused", entry=entry.id)
             return
         with tempfile.TemporaryDirectory(prefix="job-", dir=self._folder) as name:
             job = _Job(entry, sha256, attempt, Path(name))

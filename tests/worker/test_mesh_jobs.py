@@ -108,6 +108,19 @@ async def test_a_job_that_kills_every_worker_is_given_up(workshop: Workshop) -> 
     assert (await workshop.wait(mesh, "ready", "refused")).state == "ready"
 
 
+async def test_an_entry_that_names_no_mesh_is_removed(workshop: Workshop) -> None:
+    """What is written to the stream of jobs by hand ends no worker, waits for none, and takes no place in the queue."""
+    jobs, call = workshop.store.keys.mesh_jobs, workshop.store.call
+    for fields in (("a", "b"), ("mesh", "../../etc/passwd"), ("mesh", b"\xff\xfe")):
+        await call("XADD", jobs, "*", *fields)
+    worker = await workshop.stack.worker("meshes")
+    mesh = await workshop.send(as_stl(CUBE.vertices, CUBE.faces))
+    assert (await workshop.wait(mesh, "ready", "refused")).state == "ready"
+    assert worker.running and len(worker.said("entry_refused")) == 3
+    assert await call("XLEN", jobs) == 0
+    assert (await call("XPENDING", jobs, GROUP))[0] == 0
+
+
 async def test_the_late_end_of_an_old_attempt_keeps_the_job_for_others(store: Store) -> None:
     """A worker that was too slow ends nothing: if the worker of the newest attempt dies, the job is claimed again."""
     meshes, mesh = Meshes(store, 10**9), "a" * 64
