@@ -13,15 +13,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from tussle.lobby.environment import BadSetting
-from tussle.lobby.logs import get_logger
 from tussle.lobby.store.consumer_group import Entry
 from tussle.lobby.store.store import Store
 from tussle.worker.storage.sink import Position, SinkUnavailable
-from tussle.worker.storage.tables import TABLES, Feed, Row, time_ns
+from tussle.worker.storage.tables import TABLES, Feed, Row, read_rows, time_ns
 
 __all__ = ["InfluxSink", "line"]
 
-log = get_logger("worker.storage")
 
 LINES = 5_000
 """Points per request, as InfluxDB recommends."""
@@ -107,13 +105,8 @@ class InfluxSink:
 
     def _lines(self, feed: Feed, entry: Entry) -> list[str]:
         table = TABLES[feed.table]
-        try:
-            rows = table.rows(entry)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            log.warning("entry_refused", stream=feed.key, entry=entry.id, error=repr(error))
-            return []
         lines = []
-        for row in rows:
+        for row in read_rows(feed, entry):
             tags = {tag: str(row[tag]) for tag in table.tags}
             if table.part:
                 tags[table.part] = feed.part

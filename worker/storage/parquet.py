@@ -24,14 +24,12 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tussle.lobby.logs import get_logger
 from tussle.lobby.store.consumer_group import Entry, split_id
 from tussle.worker.storage.sink import Position, SinkUnavailable
-from tussle.worker.storage.tables import TABLES, Feed, Row, day_of
+from tussle.worker.storage.tables import TABLES, Feed, day_of, read_rows
 
 __all__ = ["ParquetSink"]
 
-log = get_logger("worker.storage")
 
 PARTS_MERGED = 64
 """Number of small parts in a folder that are merged into one."""
@@ -116,12 +114,7 @@ class ParquetSink:
 
     def _write_part(self, feed: Feed, folder: Path, after: Position, entries: list[Entry]) -> Position:
         position = Position(entries[-1].id, after.count + len(entries))
-        rows: list[Row] = []
-        for entry in entries:
-            try:
-                rows.extend(TABLES[feed.table].rows(entry))
-            except (KeyError, ValueError, TypeError, AttributeError) as error:
-                log.warning("entry_refused", stream=feed.key, entry=entry.id, error=repr(error))
+        rows = [row for entry in entries for row in read_rows(feed, entry)]
         times = [name for name, kind in TABLES[feed.table].columns if kind == "time"]
         for row in rows:
             for name in times:

@@ -8,12 +8,13 @@
     source:NAME                  readings     day, source     one reading of one sensor
     positions, velocities        the same     day             a step of a spring-damper, or a trigger
 
-An entry that cannot be read raises ValueError or KeyError; the sink skips it. This module must never use a store or
-a file.
+An entry that cannot be read, or has a number that a column cannot have, is logged and has no rows. This module must
+never use a store or a file.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,9 +22,15 @@ from typing import Any, Literal
 
 import msgspec
 
+from tussle.lobby.logs import get_logger
 from tussle.lobby.store.consumer_group import Entry, split_id
 
-__all__ = ["TABLES", "Feed", "Row", "Table", "day_of", "time_ns"]
+__all__ = ["TABLES", "Feed", "Row", "Table", "day_of", "read_rows", "time_ns"]
+
+log = get_logger("worker.storage")
+
+LAST_DAY_MS = 253_402_214_400_000
+"""9999-12-31. The id of an entry that was written by hand may be later."""
 
 Row = dict[str, Any]
 Kind = Literal["text", "int", "float", "time"]
@@ -43,7 +50,7 @@ class Feed:
 @dataclass(frozen=True, slots=True)
 class Table:
     """One table. ``part``: the name of the second partition, "" for none. ``tags``: columns that a time-series store
-    indexes. ``rows`` raises ValueError or KeyError for an entry of another form."""
+    indexes. ``rows``: of an entry; ``read_rows`` handles what it raises for an entry of another form."""
 
     name: str
     part: str
@@ -55,7 +62,7 @@ class Table:
 def day_of(feed: Feed, entry: Entry) -> str:
     """Return the UTC day that an entry is filed under, as 2026-11-20."""
     ms = feed.began_ms or split_id(entry.id)[0]
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(min(ms, LAST_DAY_MS) / 1000, UTC).strftime("%Y-%m-%d")
 
 
 def time_ns(feed: Feed, entry: Entry) -> int:
@@ -63,6 +70,28 @@ def time_ns(feed: Feed, entry: Entry) -> int:
     counts up from the opening of the session, so that times are distinct and keep the order of the entries."""
     high, low = split_id(entry.id)
     return high * 1_000_000 + low if not feed.began_ms else (feed.began_ms + high) * 1_000_000 + low
+
+
+def read_rows(feed: Feed, entry: Entry) -> list[Row]:
+    """Return the rows of an entry; none if it has another form, which is logged. No later try could read it."""
+    table = TABLES[feed.table]
+    try:
+        rows = table.rows(entry)
+        for row in rows:
+            for name, kind in table.columns:
+                if not _fits(kind, row[name]):
+                    raise ValueError(f"{name} is out of range")
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        log.warning("entry_refused", stream=feed.key, entry=entry.id, error=repr(error)[:300])
+        return []
+    return rows
+
+
+def _fits(kind: Kind, value: Any) -> bool:
+    """Whether a column of this kind can have the value: an integer or time of 64 bits, a finite number, a text."""
+    if kind == "text":
+        return isinstance(value, str)
+    return math.isfinite(value) if kind == "float" else -(2**63) <= value < 2**63
 
 
 def _lifecycle(entry: Entry) -> list[Row]:

@@ -160,6 +160,47 @@ async def test_every_stream_becomes_its_table(stream_store: Store, tmp_path: Pat
     )
 
 
+async def test_an_entry_that_no_column_can_have_is_left_out(stream_store: Store, tmp_path: Path) -> None:
+    """Numbers of more than 64 bits or that are not finite, times that no calendar has and documents that are too deep,
+    as people write them to a stream, have no row; the entries after them are stored."""
+    store = stream_store
+    start, deep = '{"x":0,"v":0,"t":0}', "[" * 5000 + "]" * 5000
+    states = [
+        '{"x":1,"v":2,"t":3,"n":99999999999999999999}',
+        '{"x":"inf","v":2,"t":3}',
+        '{"x":"nan","v":2,"t":3}',
+        deep,
+    ]
+    states += ['{"x":1,"v":2,"t":3,"n":1%s}' % ("0" * 400), '{"x":[],"v":2,"t":3}', "[]"]
+    await store.call("HSET", store.keys.sources, "mock", "{}")
+    readings = [
+        ("1", "2026-11-20T10:00:00+00:00", '{"sine":"nan"}'),
+        ("99999999999999999999", "2026-11-20T10:00:00+00:00", '{"sine":1}'),
+        ("1", "9999-12-31T23:59:59-23:59", '{"sine":1}'),
+        ("1", "0001-01-01T00:00:00+23:59", '{"sine":1}'),
+        ("1", "2026-11-20T10:00:00+00:00", deep),
+    ]
+    events = [
+        "event opened session abcdefgh at 1e9 size 2",
+        f"event opened session abcdefgh at 1 size {10**20}",
+    ]
+    async with running(Storage(store, settings(), ParquetSink(tmp_path))):
+        await add_steps(store, 1, 1)
+        for text in states:
+            await store.call("XADD", store.keys.positions, "*", "name", "m", "in", start, "out", text)
+        for n, at, text in readings:
+            await store.call(
+                "XADD", store.keys.source("mock"), "*", "n", n, "timestamp", at, "readings", text
+            )
+        for text in events:
+            await store.call("XADD", store.keys.lifecycle, "*", *text.split())
+        await add_steps(store, 2, 1)
+        await store.call("XADD", store.keys.positions, f"{2**63}-1", "name", "m", "in", start, "out", start)
+        await stored(store, 3 + len(states) + len(readings) + len(events))
+    assert query(tmp_path, "positions", "n", "ORDER BY n") == [(0,), (1,), (2,)]
+    assert query(tmp_path, "readings") == query(tmp_path, "lifecycle") == [(0, 0)]
+
+
 async def test_kill_9_loses_and_repeats_nothing(stream_store: Store, tmp_path: Path) -> None:
     """A storage process is killed repeatedly while entries arrive; afterwards rows = XLEN, without duplicates."""
     stack = Stack.up(
