@@ -177,11 +177,13 @@ def _allowed(kind: inspect.Type) -> str:
     words = {inspect.IntType: "an integer", inspect.FloatType: "a number", inspect.StrType: "a text"}[
         type(kind)
     ]
-    low, high, above = (getattr(kind, name, None) for name in ("ge", "le", "gt"))
+    low, high, above, below = (getattr(kind, name, None) for name in ("ge", "le", "gt", "lt"))
     if above is not None:
-        return f"{words} above {above:g}"
+        return f"{words} above {above:g}" + ("" if high is None else f" up to {high:.15g}")
     if low is None:
         return words
+    if below is not None:
+        return f"{words} from {low:.15g}, below {below:.15g}"
     return f"{words} from {low:.15g}" + ("" if high is None else f" to {high:.15g}")
 
 

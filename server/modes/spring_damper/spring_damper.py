@@ -48,8 +48,8 @@ class SpringParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run. ``x`` [m], ``v`` [m/s]: the start of the first run. ``report``: steps per ``steps`` event. Numbers with
     which the scheme does not oscillate are refused too."""
 
-    m: Annotated[float, msgspec.Meta(ge=1e-9, le=1e9)] = 1.0
-    k: Annotated[float, msgspec.Meta(ge=1e-9, le=1e9)] = 1.0
+    m: Annotated[float, msgspec.Meta(gt=0, le=1e9)] = 1.0
+    k: Annotated[float, msgspec.Meta(gt=0, le=1e9)] = 1.0
     zeta: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.01
     h: Annotated[float, msgspec.Meta(ge=1e-4, le=0.1)] = 0.1
     cycles: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
