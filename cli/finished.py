@@ -44,7 +44,7 @@ async def finished_sessions(store: Store) -> AsyncGenerator[SessionView, None]:
                     for name, flat in entries:
                         position = name
                         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-                        if fields.get("event") in ENDED:
+                        if fields.get("event") in ENDED and "session" in fields:
                             try:
                                 yield await views.view(fields["session"])
                             except NotFound:

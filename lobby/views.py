@@ -124,7 +124,7 @@ class Views:
 
     async def transitions_after(self, entry: str) -> tuple[str, list[str]]:
         """The id of the newest entry of the lifecycle stream ('' if there is none), and the sessions of entries after
-        ``entry`` that no worker has handled, at most TRANSITIONS_READ."""
+        ``entry`` that no worker has handled, at most TRANSITIONS_READ. An entry without a session is left out."""
         key = self._store.keys.lifecycle
         newest, entries = await self._store.batch(
             [
@@ -132,7 +132,8 @@ class Views:
                 ("XRANGE", key, f"({entry}" if entry else "-", "+", "COUNT", TRANSITIONS_READ),
             ]
         )
-        return str(newest[0][0]) if newest else "", [_pairs(fields)["session"] for _, fields in entries]
+        named = [_pairs(fields).get("session") for _, fields in entries]
+        return str(newest[0][0]) if newest else "", [session for session in named if session]
 
     async def listed_since(self, at_ms: int) -> tuple[int, dict[str, int]]:
         """The store's clock [ms], and the sessions that opened, began or ended at ``at_ms`` or later: 0 waits, 1 runs,

@@ -115,6 +115,16 @@ async def test_a_session_that_is_gone_leaves_the_list(world: World) -> None:
     assert [row["session"] for row in await rows(lists, "status=ended")] == [seat.session]
 
 
+async def test_an_entry_without_a_session_hides_no_list(world: World) -> None:
+    """What somebody writes to the lifecycle stream by hand is left out; the changes around it are read."""
+    lists = SessionLists(world.views)
+    assert await rows(lists) == []
+    await world.store.call("XADD", world.store.keys.lifecycle, "*", "x", "y")
+    [player] = await world.players(1)
+    seat = await world.seating.open(player, "duel", 2, holder=HOLDER)
+    assert [row["session"] for row in await rows(lists)] == [seat.session]
+
+
 async def test_a_long_list_is_found_and_read_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more lobbies than are checked at once, pages have each one once, and a search finds the last one. A call after
     that checks one page and what is next in turn, never all of them."""
