@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SourceFeed", "command", "sources_table"]
 
+LOOK_S = 0.5
+"""Time between two looks at a session that has no readings yet [s]."""
+
 
 @click.command("live")
 @click.argument("source", required=False)
@@ -84,26 +87,37 @@ async def _follow(url: str, source: str, count: int | None, *, as_json: bool) ->
     console = Console()
     feed = SourceFeed(source)
     screen = console.is_terminal and not as_json
-    async with contextlib.aclosing(follow(url, await _login(url), [source])) as messages:
-        with Live(console=console, refresh_per_second=8) if screen else contextlib.nullcontext() as shown:
-            async for message in messages:
-                match message:
-                    case Failure():
-                        unknown = message.d.code == "no_such_source"
-                        more = f"; {hint('live')} lists the sources" if unknown else ""
-                        raise click.ClickException(escape_text(message.d.message) + more)
-                    case SensorInfoReply():
-                        feed.info = escape_values(message.d)
-                    case SourceGone() if message.d.source == source:
-                        feed.gone = True
-                    case Batches():
-                        lines = feed.take(message.d.batches, message.d.gap, count, as_json=as_json)
-                        for line in () if screen else lines:
-                            click.echo(line)
-                if shown is not None:
-                    shown.update(feed.screen())
-                if feed.gone or (count is not None and feed.taken >= count):
-                    return
+    login, early, said = await _login(url), True, False
+    with Live(console=console, refresh_per_second=8) if screen else contextlib.nullcontext() as shown:
+        while early:
+            early = False
+            async with contextlib.aclosing(follow(url, login, [source])) as messages:
+                async for message in messages:
+                    match message:
+                        case Failure() if message.d.code == "no_readings_yet":
+                            early = True
+                            break
+                        case Failure():
+                            unknown = message.d.code == "no_such_source"
+                            more = f"; {hint('live')} lists the sources" if unknown else ""
+                            raise click.ClickException(escape_text(message.d.message) + more)
+                        case SensorInfoReply():
+                            feed.info = escape_values(message.d)
+                        case SourceGone() if message.d.source == source:
+                            feed.gone = True
+                        case Batches():
+                            lines = feed.take(message.d.batches, message.d.gap, count, as_json=as_json)
+                            for line in () if screen else lines:
+                                click.echo(line)
+                    if shown is not None:
+                        shown.update(feed.screen())
+                    if feed.gone or (count is not None and feed.taken >= count):
+                        return
+            if early:
+                if not said:
+                    click.echo("No readings yet; waiting for the session to begin.", err=True)
+                said = True
+                await asyncio.sleep(LOOK_S)
 
 
 class SourceFeed:

@@ -206,7 +206,9 @@ def sessions_table(
         cells = [Text(row.session, FAINT), row.mode, status, f"{len(row.seats)}/{row.size}"]
         names = short_names([seat.name for seat in row.seats])
         who = Text("  ").join(
-            Text.assemble(_seat(mark, name, acting=False), (" won" if row.winner == seat.seat else "", LABEL))
+            Text.assemble(
+                _seat(mark, name, seat.kind, acting=False), (" won" if row.winner == seat.seat else "", LABEL)
+            )
             for seat, name, mark in zip(row.seats, names, marks_of(names), strict=True)
         )
         cells += [who, age(now_ms - row.ended_at), *(["", "", "", lengths[row.session]] if wide else [])]
@@ -223,7 +225,8 @@ def _who(view: SessionView, now_ms: float) -> Text:
     for seat, name, mark in zip(view.seats, names, marks_of(names), strict=True):
         if who:
             who.append("  ")
-        who.append_text(_seat(mark, name, acting=view.turn_seat == seat.seat and view.status == "running"))
+        acting = view.turn_seat == seat.seat and view.status == "running"
+        who.append_text(_seat(mark, name, seat.kind, acting=acting))
         if winner == seat.seat:
             who.append(" won", LABEL)
         if seat.out:
@@ -235,8 +238,9 @@ def _who(view: SessionView, now_ms: float) -> Text:
     return who
 
 
-def _seat(mark: Mark, name: str, *, acting: bool) -> Text:
-    return Text.assemble((mark.shape, mark.colour), " ", (name, "bold underline" if acting else ""))
+def _seat(mark: Mark, name: str, kind: str, *, acting: bool) -> Text:
+    text = Text.assemble((mark.shape, mark.colour), " ", (name, "bold underline" if acting else ""))
+    return text.append(" bot", FAINT) if kind == "bot" else text
 
 
 def age(milliseconds: float) -> str:

@@ -19,6 +19,7 @@ from tussle.cli.live import SourceFeed
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.live import Gap
 from tussle.lobby.wire.sensors import ReadingBatch, Sensor, SensorInfo
+from tussle.player.client import Client
 
 
 async def tussle(stack: Stack, folder: Path, *arguments: str) -> tuple[int, str]:
@@ -63,6 +64,24 @@ async def test_sources_are_listed_and_followed(store: Store, realm: str, tmp_pat
             1,
             "Error: there is no source 'nothing'; `tussle live` lists the sources\n",
         )
+
+
+async def test_a_session_without_readings_is_waited_for(store: Store, realm: str, tmp_path: Path) -> None:
+    """The command says that it waits while a lobby is open, and prints batches once the session runs."""
+    async with Stack.up(store.url, realm, SIM_SPEED="1") as stack:
+        server = await stack.server()
+        async with Client(server.url) as ada:
+            await ada.login("ada")
+            join = await ada.open(mode="spring-damper", size=1, ready=False)
+            async with ada.connect(join) as line:
+                following = asyncio.create_task(tussle(stack, tmp_path, "live", join.session, "--count", "2"))
+                await asyncio.sleep(3.0)  # it must still wait, however often it has asked
+                assert not following.done()
+                await line.ready()
+                code, output = await following
+    first, *batches = output.splitlines()
+    assert (code, first) == (0, "No readings yet; waiting for the session to begin.")
+    assert [batch.split()[0].isdigit() for batch in batches] == [True, True]
 
 
 def test_a_gap_and_units_are_shown() -> None:

@@ -37,9 +37,9 @@ def test_a_row_has_status_mode_and_players() -> None:
         width=120,
     )
     rows = [line.rstrip() for line in text.splitlines()]
-    assert " ".join(rows[1].split()) == "k7qm2xpv duel ○ open #1 2/2 ● Ada ■ Otto closes in 42 s 10 s"
+    assert " ".join(rows[1].split()) == "k7qm2xpv duel ○ open #1 2/2 ● Ada bot ■ Otto bot closes in 42 s 10 s"
     assert "● running" in rows[2] and rows[2].endswith("1:00      3  1\u2009482")
-    assert "Otto won" in rows[3] and "■ ended" in rows[3] and rows[3].endswith("12.3 µm")
+    assert "Otto bot won" in rows[3] and "■ ended" in rows[3] and rows[3].endswith("12.3 µm")
     assert rows[0].endswith("gap")
 
 
@@ -61,6 +61,23 @@ def test_recordings_are_in_the_table() -> None:
     narrow = table(over, recorded=[older], width=70).splitlines()
     assert "aaaaaaa2" in narrow[2] and "13.2" not in narrow[2] and all(len(line) <= 70 for line in narrow)
     assert "tussle bots" not in table(recorded=[older])
+
+
+def test_bots_are_marked() -> None:
+    """A bot has the word after its name, in a session and in a recording."""
+    now = view("running")
+    now = msgspec.structs.replace(
+        now,
+        seats=[
+            msgspec.structs.replace(now.seats[0], kind="person"),
+            msgspec.structs.replace(now.seats[1], kind="bot"),
+        ],
+    )
+    seats = (RecordedSeat(0, "p0", "Eva", "bot", "halo"), RecordedSeat(1, "p1", "Kei", "person", "halo"))
+    older = RecordedSession("aaaaaaa2", "ended", "duel", 2, seats, 1_000, 2_000, 40_000, 400, 13.25, winner=0)
+    rows = table(now, recorded=[older]).splitlines()
+    assert "● Ada  ■ Otto bot  " in rows[1]
+    assert "● Eva bot won  ■ Kei  " in rows[2]
 
 
 def test_a_narrow_terminal_gets_fewer_columns() -> None:
