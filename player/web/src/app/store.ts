@@ -491,8 +491,8 @@ export function newRig(params: Record<string, number>): Promise<unknown> {
 /** Keep the scene of a waiting lobby as an own template, since a lobby that all have left is closed. Returns its name,
  * or "" where there is no scene to edit. Throws where the scene cannot be kept; nothing has changed then. */
 async function keepDraft(current: SessionClient): Promise<string> {
-  const { status, forked } = current.state.value;
-  if (forked || !["open", "filled"].includes(status)) return "";
+  const { status, forked, mode } = current.state.value;
+  if (forked || !["open", "filled"].includes(status) || offered.value?.find((one) => one.mode === mode)?.builds === false) return "";
   try {
     if (!(await api.scene(current.token)).editable) return "";
   } catch (error) {

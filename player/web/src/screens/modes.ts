@@ -151,7 +151,7 @@ export function modeCard(mode: string): ModeCard {
     size: sizes.includes(2) ? 2 : low,
     on: t("modes.playing"),
     bodies: true,
-    builds: said?.builds ?? true,
+    builds: said?.builds ?? false,
     alone: said ? low === 1 : false,
     practice: false,
     rules: [],
