@@ -1,6 +1,6 @@
 """The server process: construction of its parts, and the order in which they start and stop.
 
-    start:  store -> catalogue -> lease -> pool -> HTTP and WebSocket on one port
+    start:  (a solver process, in entry.py) -> store -> catalogue -> lease -> pool -> HTTP and WebSocket on one port
     stop:   no new connections -> runs end -> sockets close (4001) -> pool -> lease -> store
 
 Every task lives in the task group of ``Server.run``. This module must never decide anything about sessions.
@@ -91,6 +91,7 @@ from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.shape_cache import ShapeCache
 from tussle.server.simulation.identity import physics_id
 from tussle.server.solver.pool import Pool
+from tussle.server.solver.spawning import Spawned
 from tussle.server.store_memory import StoreMemory
 
 __all__ = ["Server", "reduce_garbage_collection"]
@@ -110,7 +111,10 @@ SETTLE_S = 1.0
 class Server:
     """One server. ``run`` returns once ``stop`` has been called and everything is closed."""
 
-    def __init__(self, settings: Settings, store: Store, listener: socket.socket) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, listener: socket.socket, first_solver: Spawned | None = None
+    ) -> None:
+        """first_solver: a solver process that was spawned before; the caller ends it if it still runs at the end."""
         self.build = BUILD
         self.telemetry = Telemetry()
         settings = with_connection_limit(settings)
@@ -161,6 +165,7 @@ class Server:
             timeout_s=settings.solver_timeout_s,
             heavy=cores if settings.heavy_solvers < 0 else settings.heavy_solvers,
             meters=self.telemetry.solvers,
+            first=first_solver,
         )
         self.telemetry.solvers.read = self._read_solvers
         servers = Servers(store)

@@ -1,8 +1,9 @@
 """The server as a process: its arguments, its settings, its signals and its exit code.
 
-    arguments, settings -> main -> serve: store, listener -> Server.run until a signal
+    arguments, settings -> main -> serve: a solver process, store, listener -> Server.run until a signal
 
-This module must never know what a server consists of.
+The first solver process starts before the server's own modules are imported: they take a second each, at the same time.
+What this module imports at its head must therefore be light. It must never know what a server consists of.
 """
 
 from __future__ import annotations
@@ -15,26 +16,43 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tussle.lobby.cpu_baseline import below_baseline
+from tussle.lobby.environment import BadSetting
 from tussle.lobby.errors import LobbyError
-from tussle.lobby.log_transport import published
 from tussle.lobby.settings import Settings
-from tussle.lobby.store.store import Store
-from tussle.server.app import Server
-from tussle.server.gateway.acceptor import raise_file_limit
 from tussle.server.limits import Proxies
 from tussle.server.listening import listen, resolve_proxies
-from tussle.server.modes.registry import all_modes
 from tussle.server.solver.packages import missing_packages
+from tussle.server.solver.spawning import Spawned, spawn
 
 __all__ = ["main", "serve"]
 
 
 async def serve(settings: Settings) -> None:
-    """Run one server until SIGTERM or SIGINT."""
+    """Run one server until SIGTERM or SIGINT. Raises BadSetting for a file of MODES that cannot be used."""
+    solver = await spawn(0, settings.archive_address)
+    try:
+        await _serve(settings, solver)
+    finally:
+        await solver.end()
+
+
+async def _serve(settings: Settings, solver: Spawned) -> None:
+    from tussle.lobby import logs
+    from tussle.lobby.log_transport import published
+    from tussle.lobby.store.store import Store
+    from tussle.server.app import Server
+    from tussle.server.gateway.acceptor import raise_file_limit
+    from tussle.server.modes.registry import all_modes
+
+    all_modes()
+    logs.configure(settings, process="server")
+    raise_file_limit()
+    if below := below_baseline():
+        logs.get_logger(__name__).warning("cpu_below_baseline", meaning=below)
     store = await Store.connect(settings.redis_url, settings.realm)
     try:
         await store.check_channels()
-        server = Server(settings, store, listen(settings.host, settings.port))
+        server = Server(settings, store, listen(settings.host, settings.port), solver)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, server.stop)
@@ -52,40 +70,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         " variables; .env.example lists them.",
     )
     parser.parse_args(arguments)
-    from tussle.lobby import logs
-    from tussle.lobby.environment import BadSetting
-
     try:
         settings = Settings.read()
         settings = replace(settings, trusted_proxies=resolve_proxies(settings.trusted_proxies))
         Proxies(settings.trusted_proxies)
-        all_modes()
     except BadSetting as error:
-        sys.stderr.write(f"tussle: {error}\n")
-        return 2
-    logs.configure(settings, process="server")
+        return _refuse(str(error), 2)
     if not settings.redis_url:
-        sys.stderr.write("tussle: REDIS_URL is not set; `tussle up` starts an embedded store\n")
-        return 2
-    raise_file_limit()
+        return _refuse("REDIS_URL is not set; `tussle up` starts an embedded store", 2)
     # Until the event loop has its own handlers: the child of the check is ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    missing = missing_packages()
-    if missing:
-        sys.stderr.write(f"tussle: the server cannot run: {missing}\n")
-        return 1
-    if below := below_baseline():
-        logs.get_logger(__name__).warning("cpu_below_baseline", meaning=below)
+    if missing := missing_packages():
+        return _refuse(f"the server cannot run: {missing}", 1)
     import uvloop
 
     code = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings))
+    except* BadSetting as errors:
+        code = _refuse(str(_first(errors)), 2)
     except* (OSError, LobbyError) as errors:
-        first: BaseException = errors
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        sys.stderr.write(f"tussle: the server cannot run: {first}\n")
-        code = 1
+        code = _refuse(f"the server cannot run: {_first(errors)}", 1)
     return code
+
+
+def _refuse(why: str, code: int) -> int:
+    sys.stderr.write(f"tussle: {why}\n")
+    return code
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error in nested groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -24,6 +24,7 @@ from tussle.server.simulation.scene_report import SceneCheck, Shape
 from tussle.server.solver.background import BackgroundSolver
 from tussle.server.solver.placement import choose_better_slot, choose_slot
 from tussle.server.solver.solver_calls import CallMeters, Solver
+from tussle.server.solver.spawning import Spawned
 from tussle.server.solver.usage import UsageTable
 
 __all__ = ["Pool", "PoolMeters"]
@@ -62,8 +63,9 @@ class Pool:
         heavy: int = 0,
         meters: PoolMeters | None = None,
         archive_url: str = "",
+        first: Spawned | None = None,
     ) -> None:
-        """archive_url: of the archive whose meshes the scenes may use."""
+        """archive_url: of the archive whose meshes the scenes may use; first: a process that was spawned before."""
         self.usage = UsageTable()
         self._meters = meters
         self.solvers = [
@@ -74,6 +76,7 @@ class Pool:
                 usage=self.usage,
                 meters=meters,
                 archive_url=archive_url,
+                first=first if index == 0 else None,
             )
             for index in range(count + heavy)
         ]

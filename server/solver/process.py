@@ -1,6 +1,7 @@
 """A solver process: the worlds of many sessions, stepped one request at a time on one thread.
 
     frame = length (u32, little endian) + msgpack of Request or Reply
+    its first reply, READY, comes without a request, when its machine code is loaded
     arguments: the number of an inherited socket, the nice value to add, the URL of the archive that has the meshes
 
 It reads requests from an inherited socket until its end, so it cannot outlive its server. It must never open the
@@ -16,6 +17,7 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 
 import msgspec
 
@@ -26,9 +28,12 @@ from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Sim
 from tussle.server.solver.delta_streams import DeltaStreams
 from tussle.server.solver.kernels import load_kernels
 
-__all__ = ["MAX_FRAME", "Reply", "Request", "serve"]
+__all__ = ["MAX_FRAME", "READY", "Reply", "Request", "serve"]
 
 MAX_FRAME = 256 * 2**20
+
+READY = 0
+"""The id of the first reply. No request of a server has it."""
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
@@ -149,12 +154,17 @@ class SolverProcess:
         return _encode((look.tick, world.checkpoint(), passed, report))
 
 
+def _requests(connection: socket.socket) -> Iterator[Request]:
+    yield Request(READY, "ready", b"")
+    stream = connection.makefile("rb")
+    while len(head := stream.read(4)) == 4:
+        yield msgspec.msgpack.decode(stream.read(int.from_bytes(head, "little")), type=Request)
+
+
 def serve(connection: socket.socket) -> None:
     """Answer requests in order until the other end closes, also in the middle of a request."""
     worlds = SolverProcess()
-    stream = connection.makefile("rb")
-    while len(head := stream.read(4)) == 4:
-        request = msgspec.msgpack.decode(stream.read(int.from_bytes(head, "little")), type=Request)
+    for request in _requests(connection):
         began, cpu = time.perf_counter(), time.thread_time()
         try:
             reply = Reply(request.id, worlds.answer(request))

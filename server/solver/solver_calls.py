@@ -6,18 +6,17 @@ The process steps many sessions in turn on one thread: every step is bit-identic
 server/solver/fair_queue.py. The process has one call at a time, or a few that together take at most PIPELINE_S, so that
 a session that used little CPU time is served next.
 
-A process answers its calls in order, so it can only hang or die in its oldest call. That call raises SolverFailed; its
-timeout counts from when it became the oldest. On a busy machine a process that makes progress gets PATIENCE times its
-timeout, as long as the call used less CPU time than the timeout. All other calls, and calls for a world that was lost
-with an earlier process, raise SolverFailed with code ``solver_lost``. A new process replaces the old one, without
-worlds: the callers restore them. This module must never choose a process for a session.
+A process first says that it is ready. It answers its calls in order, so it can only hang or die in its oldest call.
+That call raises SolverFailed; its timeout counts from when it became the oldest. On a busy machine a process that makes
+progress gets PATIENCE times its timeout, as long as the call used less CPU time than the timeout. All other calls, and
+calls for a world that was lost with an earlier process, raise SolverFailed with code ``solver_lost``. A new process
+replaces the old one, without worlds: the callers restore them. This module must never choose a process for a session.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,14 +26,14 @@ from typing import Any, Protocol
 import msgspec
 
 from tussle.lobby.errors import ClientError, Refused, SolverFailed
-from tussle.lobby.launch import child_environment, module_command
 from tussle.lobby.logs import get_logger
 from tussle.server.recordings.schedule import Stretch
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.delta_streams import Deltas
 from tussle.server.solver.fair_queue import FairQueue
 from tussle.server.solver.placement import Slot
-from tussle.server.solver.process import MAX_FRAME, Reply, Request
+from tussle.server.solver.process import MAX_FRAME, READY, Reply, Request
+from tussle.server.solver.spawning import Spawned, spawn
 from tussle.server.solver.usage import Decayed, UsageTable
 
 __all__ = ["CallMeters", "Solver", "WorldCheckpoint"]
@@ -139,8 +138,11 @@ class Solver:
         usage: UsageTable | None = None,
         meters: CallMeters | None = None,
         archive_url: str = "",
+        first: Spawned | None = None,
     ) -> None:
+        """first: a process that was spawned before, which is used for the first start."""
         self.index = index
+        self._first = first
         self._archive_url = archive_url
         self.heavy = heavy
         self.sessions: set[str] = set()
@@ -162,30 +164,19 @@ class Solver:
                 await self._spawn()
 
     async def _spawn(self) -> None:
-        local, remote = socket.socketpair()
-        try:
-            local.setblocking(False)
-            one_thread = dict.fromkeys(
-                ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
-            )
-            process = await asyncio.create_subprocess_exec(
-                *module_command(
-                    "server.solver.process", str(remote.fileno()), str(HEAVY_NICE if self.heavy else 0),
-                ),
-                pass_fds=[remote.fileno()], stdin=asyncio.subprocess.DEVNULL,
-                env={**child_environment(), **one_thread, "ARCHIVE_URL": self._archive_url},
-            )  # fmt: skip
-        except BaseException:
-            local.close()
-            raise
-        finally:
-            remote.close()
-        reader, writer = await asyncio.open_connection(sock=local, limit=MAX_FRAME)
+        spawned, self._first = self._first, None
+        if spawned is None:
+            spawned = await spawn(HEAVY_NICE if self.heavy else 0, self._archive_url)
+        process = spawned.process
+        reader, writer = await asyncio.open_connection(sock=spawned.connection, limit=MAX_FRAME)
         started = _Process(process, reader, writer)
+        ready = _Call("ready", START_TIMEOUT_S, asyncio.get_running_loop().create_future(), {}, 0.0, 0.0)
+        started.waiting[READY] = ready
         self._process = started
+        self._watch(started)
         self._reading = asyncio.create_task(self._read(started), name=f"solver-{self.index}")
         try:
-            await self._call("ready", b"", timeout_s=START_TIMEOUT_S)
+            _refuse_failure(await ready.reply)
         except SolverFailed as error:
             await self._discard(started)  # the reader may have cleared self._process
             raise SolverFailed(error.message, code="solver_lost") from None  # no world caused it
@@ -220,7 +211,8 @@ class Solver:
         """Charge a session for the CPU time of its call."""
         now = time.monotonic()
         process.spent_s = reply.spent
-        process.queue.charge(call.session, reply.cpu)
+        if reply.id != READY:
+            process.queue.charge(call.session, reply.cpu)
         self._busy.add(reply.seconds, now)
         if call.session:
             self._usage.get(call.session, now).cpu.add(reply.cpu, now)
@@ -306,13 +298,7 @@ class Solver:
         self._send_next(process)
         if idle:
             self._watch(process)
-        reply = await call.reply
-        if reply.refused is not None:
-            code, message, where = reply.refused
-            raise Refused(message, code=code, field=where)
-        if reply.failed is not None:
-            raise SolverFailed(reply.failed)
-        return reply
+        return _refuse_failure(await call.reply)
 
     async def _make(
         self, op: str, body: bytes, session: str, epoch: int, owner: str, *, place: str = ""
@@ -447,6 +433,16 @@ class Solver:
                 await self._discard(process)
         if reading is not None:
             await asyncio.wait([reading])
+
+
+def _refuse_failure(reply: Reply) -> Reply:
+    """Return a reply that is no failure. Raises Refused or SolverFailed."""
+    if reply.refused is not None:
+        code, message, where = reply.refused
+        raise Refused(message, code=code, field=where)
+    if reply.failed is not None:
+        raise SolverFailed(reply.failed)
+    return reply
 
 
 def _cpu_time(pid: int) -> float | None:

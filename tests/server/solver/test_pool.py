@@ -77,9 +77,7 @@ async def turn(solver: Solver, session: str, first: Advance) -> list[bytes]:
 
 async def test_a_process_that_dies_while_it_starts_fails_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The start raises SolverFailed ``solver_lost`` and nothing runs. The pool reports that no process could start."""
-    monkeypatch.setattr(
-        "tussle.server.solver.solver_calls.module_command", lambda *_: [sys.executable, "-c", ""]
-    )
+    monkeypatch.setattr("tussle.server.solver.spawning.module_command", lambda *_: [sys.executable, "-c", ""])
     solver = Solver(0, timeout_s=5.0)
     with pytest.raises(SolverFailed) as failed:
         await solver.start()
