@@ -237,7 +237,6 @@ _TABLE = (
     _client("no_tetrahedra", Refused, "The mesh has no tetrahedra."),
     # data channels
     _client("webrtc_off", Conflict, "The server does not offer data channels (WEBRTC), or lacks the extra for them."),
-    _client("webrtc_unready", Conflict, "The server's process of data channels is being started; try again."),
     _client("bad_offer", Refused, "The offer is not one of a single data channel; the message says what is wrong."),
     _client("bad_candidate", Refused, "The text is not an ICE candidate, or the offer has too many of them."),
     _client("offer_pending", Conflict, "The connection has an offer or a data channel; hang up first."),

@@ -152,8 +152,6 @@ class Channels:
         self._ledger.charge(Resource.OFFERS, Owner.PLAYER, player, now)
         self._ledger.charge(Resource.OFFERS, Owner.ADDRESS, address, now)
         read_offer(sdp)
-        if not peers.ready:
-            raise Conflict("the data channels are being started", code="webrtc_unready", retry_after=2.0)
         held = _Shares(self._ledger)
         held.hold([(Owner.PLAYER, player), (Owner.ADDRESS, address), (Owner.SERVER, "")])
         if audience.channels is None:

@@ -4,7 +4,8 @@
     audience -> DataChannels.send, one message for all peers of a session -> process -> UDP
 
 The process is started with the server, where WEBRTC is on and the extra ``webrtc`` is installed. When it dies, the
-owners get ``on_closed`` and it is started again. Nothing waits for it: a frame is dropped while too much is unsent.
+owners get ``on_closed`` and it is started again. Nothing waits for it: a frame is dropped while too much is unsent, and
+an offer of the time in which it is being started is answered when it runs.
 This module must never import aiortc.
 """
 
@@ -62,7 +63,7 @@ def is_installed() -> bool:
 
 
 class DataChannels:
-    """The data channels of one server. ``keep`` runs the process; ``ready`` is whether it takes offers.
+    """The data channels of one server. ``keep`` runs the process.
 
     ``count``: called with the number of frames that were sent and that were dropped, for the metrics.
     """
@@ -73,7 +74,8 @@ class DataChannels:
         self._owners: dict[int, ChannelOwner] = {}
         self._numbers = itertools.count(1)
         self._link: _Link | None = None
-        self.ready = False
+        self._early: list[PeerRequest] = []
+        """Requests of the time without a process; the budget of peers and of candidates bounds them."""
 
     async def keep(self) -> None:
         """Run the process, and start it again when it ends, until cancelled."""
@@ -82,7 +84,6 @@ class DataChannels:
                 await self._run()
             except OSError as error:
                 log.error("rtc_not_started", error=str(error))
-            self.ready = False
             self._link = None
             self._close_all()
             await asyncio.sleep(RESTART_S)
@@ -111,6 +112,9 @@ class DataChannels:
         try:
             transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=local)
             self._link = link
+            early, self._early = self._early, []
+            for request in early:
+                self._send(request)
             await link.lost.wait()
             log.error("rtc_process_died", pid=process.pid)
         finally:
@@ -121,13 +125,12 @@ class DataChannels:
             await process.wait()
 
     def _close_all(self) -> None:
-        owners, self._owners = self._owners, {}
+        owners, self._owners, self._early = self._owners, {}, []
         for owner in owners.values():
             owner.on_closed("process_lost")
 
     def _handle(self, report: PeerReport) -> None:
         if report.op == "ready":
-            self.ready = True
             log.info("rtc_started")
             return
         owner = self._owners.get(report.peer)
@@ -175,7 +178,9 @@ class DataChannels:
         self._count(len(peers) if taken else 0, 0 if taken else len(peers), len(frame))
 
     def _send(self, request: PeerRequest) -> None:
-        if self._link is not None:
+        if self._link is None:
+            self._early.append(request)
+        else:
             self._link.write(pack(request))
 
 

@@ -192,13 +192,18 @@ class Peer:
     # -- the connection
 
     async def answer(self, offer: PeerOffer) -> str:
-        """Gather the server's candidates and return the answer. The connection is made in the background."""
-        await self._gatherer.gather()
+        """Gather the server's candidates and return the answer. The connection is made in the background. Returns "" if
+        the peer was closed meanwhile."""
+        if not self._reason:
+            await self._gatherer.gather()
         for candidate in offer.candidates:
             await self.add_candidate(candidate)
         if not self._candidates:
             # So that the first packet to the client's address is ours, should it be behind a NAT with this port.
             await self.add_candidate(RemoteCandidate("1", 1, self._address, 9, "host"))
+        if self._reason:
+            await self._connection.close()  # what was bound after close() ran
+            return ""
         local = self._gatherer.getLocalParameters()
         assert local.usernameFragment is not None and local.password is not None
         text = write_answer(

@@ -27,7 +27,7 @@ from aiortc import RTCCertificate
 from tussle.lobby.errors import LobbyError
 from tussle.server.rtc.peer import KEEP_ALIVE_S, Peer
 from tussle.server.rtc.rtc_messages import PeerReport, PeerRequest, RtcConfiguration, Splitter, pack
-from tussle.server.rtc.sdp import read_candidate, read_offer
+from tussle.server.rtc.sdp import PeerOffer, read_candidate, read_offer
 
 __all__ = ["RtcProcess"]
 
@@ -85,7 +85,7 @@ class RtcProcess(asyncio.Protocol):
         number = request.peers[0]
         match request.op:
             case "open":
-                self._spawn(self._open(number, request))
+                self._open(number, request)
             case "candidate":
                 self._spawn(self._add_candidate(number, request.text))
             case "close":
@@ -98,20 +98,27 @@ class RtcProcess(asyncio.Protocol):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _open(self, number: int, request: PeerRequest) -> None:
+    def _open(self, number: int, request: PeerRequest) -> None:
+        """Have the peer at once: a close may be the next request."""
         try:
             offer = read_offer(request.text)
-            peer = Peer(
-                self._configuration,
-                self._certificate,
-                request.address,
-                self.relays,
-                lambda: self._report(PeerReport("open", number)),
-                lambda reason: self._closed(number, reason),
-                network=request.network,
-                way=request.way,
-            )
-            self._peers[number] = peer
+        except LobbyError as error:
+            self._report(PeerReport("refused", number, error.reason, error.message))
+            return
+        peer = self._peers[number] = Peer(
+            self._configuration,
+            self._certificate,
+            request.address,
+            self.relays,
+            lambda: self._report(PeerReport("open", number)),
+            lambda reason: self._closed(number, reason),
+            network=request.network,
+            way=request.way,
+        )
+        self._spawn(self._answer(number, peer, offer))
+
+    async def _answer(self, number: int, peer: Peer, offer: PeerOffer) -> None:
+        try:
             answer = await peer.answer(offer)
         except LobbyError as error:
             self._report(PeerReport("refused", number, error.reason, error.message))

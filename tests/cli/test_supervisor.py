@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,11 +54,15 @@ asyncio.run(main())
 """
 
 
+async def until_true(check: Callable[[], bool]) -> None:
+    """Poll: a child's log and its end send no notification to this process."""
+    async with asyncio.timeout(60):
+        while not check():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def until_ready(supervisor: Supervisor) -> None:
-    async with asyncio.timeout(20):
-        for child in supervisor.children:
-            while child.last_lines() != ["ready"]:
-                await asyncio.to_thread(os.sched_yield)
+    await until_true(lambda: all(child.last_lines() == ["ready"] for child in supervisor.children))
 
 
 async def test_children_stop_newest_first(tmp_path: Path) -> None:
@@ -110,16 +115,11 @@ async def test_a_killed_child_is_restarted_with_its_process_group_gone(tmp_path:
         )
         first, worker = child.pid, other.pid
         watching = asyncio.ensure_future(supervisor.watch(lambda death, delay_s: deaths.append(str(death))))
-        async with asyncio.timeout(20):
-            while not child.last_lines():
-                await asyncio.to_thread(os.sched_yield)
-            grandchild = int(child.last_lines()[0])
-            os.kill(first, signal.SIGKILL)
-            while child.pid == first or len(child.last_lines()) < 2:
-                await asyncio.to_thread(os.sched_yield)
-                await asyncio.sleep(0)
-            while alive(grandchild):
-                await asyncio.to_thread(os.sched_yield)
+        await until_true(lambda: bool(child.last_lines()))
+        grandchild = int(child.last_lines()[0])
+        os.kill(first, signal.SIGKILL)
+        await until_true(lambda: child.pid != first and len(child.last_lines()) == 2)
+        await until_true(lambda: not alive(grandchild))
         assert deaths == ["server ended unexpectedly with signal 9 (SIGKILL)"]
         assert alive(child.pid) and other.pid == worker and alive(worker)
         watching.cancel()
@@ -132,7 +132,7 @@ async def test_a_child_may_end_when_that_is_expected(tmp_path: Path) -> None:
     """``watch`` returns when it ends with exit code 0."""
     async with Supervisor(tmp_path) as supervisor:
         await supervisor.start("bots", [sys.executable, "-c", ""], expected=True)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await supervisor.watch(never)
 
 
@@ -165,7 +165,7 @@ async def test_the_logs_of_a_child_that_floods_are_bounded(
     monkeypatch.setattr("tussle.cli.supervisor.LOG_CHECK_S", 0.01)
     flood = "import time\nfor n in range(10**6):\n print('x' * 63, flush=True); time.sleep(0.001)"
     older = tmp_path / "server.log.1"
-    async with Supervisor(tmp_path) as supervisor, asyncio.timeout(20):
+    async with Supervisor(tmp_path) as supervisor, asyncio.timeout(60):
         await supervisor.start("server", [sys.executable, "-c", flood])
         watching = asyncio.create_task(supervisor.watch(never))
         moved: set[int] = set()

@@ -1,0 +1,122 @@
+"""The process of the data channels, as the gateway sees it: a real one, with offers of a real client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import until
+from tests.support.rtc import offer_text
+from tussle.lobby.settings import Settings
+from tussle.server.rtc.data_channels import DataChannels
+from tussle.server.rtc.ice_servers import configuration_of
+
+
+class Owner:
+    """Keeps what is reported."""
+
+    def __init__(self) -> None:
+        self.answers: list[str] = []
+        self.ended: list[str] = []
+
+    def on_answer(self, sdp: str) -> None:
+        self.answers.append(sdp)
+
+    def on_refused(self, code: str, message: str) -> None:
+        self.ended.append(code)
+
+    def on_open(self) -> None: ...
+
+    def on_closed(self, reason: str) -> None:
+        self.ended.append(reason)
+
+
+@contextlib.asynccontextmanager
+async def kept(channels: DataChannels) -> AsyncIterator[int]:
+    """Run the process. Yields its id."""
+    before = children()
+
+    async def started() -> bool:
+        return bool(children() - before)
+
+    keeping = asyncio.create_task(channels.keep())
+    try:
+        await until(started, 60)
+        yield (children() - before).pop()
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
+
+
+def children() -> set[int]:
+    """The processes that this one has started."""
+    own = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for path in own for pid in path.read_text().split()}
+
+
+def udp_sockets(pid: int) -> int:
+    """How many UDP sockets a process has open."""
+    inodes = {
+        line.split()[9]
+        for name in ("udp", "udp6")
+        for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]
+    }
+    links = (link.readlink().name for link in Path(f"/proc/{pid}/fd").iterdir())
+    return sum(link.removeprefix("socket:[").removesuffix("]") in inodes for link in links)
+
+
+async def test_an_offer_before_the_process_runs_is_answered() -> None:
+    """Also one with a candidate; one that is closed before that gets no answer, and leaves no socket."""
+    channels = DataChannels(configuration_of(Settings(host="127.0.0.1")), lambda *_: None)
+    early, left, late = Owner(), Owner(), Owner()
+    offer = await offer_text()
+    number = channels.open(early, offer, "127.0.0.1")
+    channels.add_candidate(number, "candidate:1 1 udp 2130706431 127.0.0.1 40000 typ host")
+    channels.close(channels.open(left, offer, "127.0.0.1"))
+    async with kept(channels) as pid:
+        await until(lambda: answered(early), 60)
+        late_number = channels.open(late, offer, "127.0.0.1")
+        await until(lambda: answered(late), 60)
+        assert udp_sockets(pid) == 2
+        channels.close(number)
+        channels.close(late_number)
+        channels.close(channels.open(left, offer, "127.0.0.1"))
+        await until(lambda: is_without_sockets(pid), 60)
+    assert (len(early.answers), len(late.answers), left.answers) == (1, 1, [])
+    assert early.ended == left.ended == late.ended == []
+
+
+async def test_a_process_that_cannot_be_started_closes_early_offers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing of them is kept for the next process."""
+
+    async def none(*_: object, **__: object) -> None:
+        raise OSError(11, "no process")
+
+    channels = DataChannels(configuration_of(Settings(host="127.0.0.1")), lambda *_: None)
+    owner = Owner()
+    channels.open(owner, await offer_text(), "127.0.0.1")
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", none)
+    keeping = asyncio.create_task(channels.keep())
+    await until(lambda: is_closed(owner))
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    assert owner.ended == ["process_lost"]
+    assert channels._early == [] and len(channels) == 0
+
+
+async def answered(owner: Owner) -> bool:
+    return bool(owner.answers)
+
+
+async def is_closed(owner: Owner) -> bool:
+    return bool(owner.ended)
+
+
+async def is_without_sockets(pid: int) -> bool:
+    return udp_sockets(pid) == 0
