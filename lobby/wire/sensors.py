@@ -19,6 +19,9 @@ from tussle.lobby.store.keys import Keys
 
 __all__ = ["ReadingBatch", "Sensor", "SensorInfo", "decode_batch", "now_utc", "source_stream"]
 
+MOST_BATCHES = 2**53
+"""A larger number of a batch is unreadable: clients in JavaScript would round it, and no encoder takes 2^64."""
+
 Reading = float | list[float | None] | None
 
 
@@ -54,7 +57,10 @@ _readings = msgspec.json.Decoder(dict[str, Reading])
 
 def decode_batch(fields: dict[str, Any]) -> ReadingBatch:
     """A batch from an entry of its stream. Raises KeyError, ValueError."""
-    return ReadingBatch(int(fields["n"]), fields["timestamp"], _readings.decode(fields["readings"]))
+    n = int(fields["n"])
+    if not 0 < n < MOST_BATCHES:
+        raise ValueError(f"n is {fields['n'][:40]}")
+    return ReadingBatch(n, fields["timestamp"], _readings.decode(fields["readings"]))
 
 
 def now_utc() -> str:

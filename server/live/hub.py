@@ -84,6 +84,9 @@ log = get_logger("server.live")
 HELLO_TIMEOUT_S = 5.0
 SEND_TIMEOUT_S = 10.0
 READ_COUNT = 1000
+NEWEST_COUNT = 10
+"""Newest entries of a stream among which a new reader looks for a readable one, which has the number. More unreadable
+entries than this make a gap."""
 SOURCES_EACH = 100
 """Sources that one connection may subscribe to."""
 
@@ -160,6 +163,11 @@ class LiveHub:
 
     def __len__(self) -> int:
         return len(self._clients)
+
+    @property
+    def source_count(self) -> int:
+        """Number of sources that this server reads."""
+        return len(self._readers)
 
     def subscriber_count(self, source: str) -> int:
         """Number of clients of this server that subscribed to a source."""
@@ -400,7 +408,10 @@ class LiveHub:
             text = await self._store.call("HGET", keys.sources, source)
         if text is None:
             raise NotFound(f"there is no source {source!r}", code="no_such_source", field="source")
-        return msgspec.json.decode(text, type=SensorInfo)
+        try:
+            return msgspec.json.decode(text, type=SensorInfo)
+        except msgspec.MsgspecError as error:
+            raise StoreError(f"the sensor info of {source!r} is unreadable: {error}") from None
 
     async def _exists(self, source: str) -> bool:
         keys = self._store.keys
@@ -411,7 +422,7 @@ class LiveHub:
     async def _subscribe(self, client: _LiveClient, message: Subscribe) -> None:
         """Subscribe a client. The order is: hints, read position, missed batches; so no batch is lost in between.
 
-        Raises NotFound or ProtocolError; the client is then not subscribed.
+        Raises NotFound, ProtocolError or StoreError; the client is then not subscribed, and no reader is left over.
         """
         source, after = message.d.source, message.d.after
         if not await self._exists(source):
@@ -420,32 +431,47 @@ class LiveHub:
             raise ProtocolError(f"at most {SOURCES_EACH} sources", code="too_many", field="source")
         async with self._lock:
             reader = self._readers.get(source)
-            if reader is None:
-                reader = await self._open_reader(source)
-            missed = await self._missed(reader, after)
-            client.sources.add(source)
-            reader.clients.add(client)
-            client.outbox.follow(source, reader.n if after is None or after > reader.n else after)
-            client.outbox.reply(Subscribed(SubscribedData(source, reader.n), message.id))
-            client.outbox.offer(source, missed)
+            try:
+                if reader is None:
+                    reader = self._readers[source] = _SourceReader(source_stream(self._store.keys, source))
+                    await self._open_reader(source, reader)
+                missed = await self._missed(reader, after)
+                client.sources.add(source)
+                reader.clients.add(client)
+                client.outbox.follow(source, reader.n if after is None or after > reader.n else after)
+                client.outbox.reply(Subscribed(SubscribedData(source, reader.n), message.id))
+                client.outbox.offer(source, missed)
+            finally:
+                await self._close_unused(source)
 
-    async def _open_reader(self, source: str) -> _SourceReader:
-        reader = _SourceReader(source_stream(self._store.keys, source))
+    async def _open_reader(self, source: str, reader: _SourceReader) -> None:
         channel = self._store.keys.live(reader.stream)
+        self._by_channel[channel] = source
         if self._hints is not None:
             await self._hints.add(channel)
-        newest = _newest(await self._store.call("XREVRANGE", reader.stream, "+", "-", "COUNT", 1))
-        if newest is not None:
-            reader.cursor, reader.n = newest
-        self._by_channel[channel] = source
-        self._readers[source] = reader
-        return reader
+        rows = await self._store.call("XREVRANGE", reader.stream, "+", "-", "COUNT", NEWEST_COUNT)
+        if rows:
+            reader.cursor = rows[0][0]
+        readable = _batches(rows)
+        if readable:
+            reader.n = readable[0].n
+
+    async def _close_unused(self, source: str) -> None:
+        """Forget a reader that has no client, and its hints."""
+        reader = self._readers.get(source)
+        if reader is None or reader.clients:
+            return
+        del self._readers[source]
+        channel = self._store.keys.live(reader.stream)
+        self._by_channel.pop(channel, None)
+        if self._hints is not None:
+            await self._hints.remove(channel)
 
     async def _missed(self, reader: _SourceReader, after: int | None) -> list[ReadingBatch]:
-        """The batches from after + 1 to the read position that the stream still has."""
+        """The batches from after + 1 to the read position that the stream still has, and perhaps some before them."""
         if after is None or after >= reader.n:
             return []
-        count = min(reader.n - after, READ_COUNT)
+        count = min(reader.n - after + NEWEST_COUNT, READ_COUNT)
         return _batches(
             (await self._store.call("XREVRANGE", reader.stream, reader.cursor, "-", "COUNT", count))[::-1]
         )
@@ -454,24 +480,13 @@ class LiveHub:
         client.sources.discard(source)
         client.outbox.unfollow(source)
         async with self._lock:
-            reader = self._readers.get(source)
-            if reader is None:
-                return
-            reader.clients.discard(client)
-            if not reader.clients:
-                del self._readers[source]
-                channel = self._store.keys.live(reader.stream)
-                self._by_channel.pop(channel, None)
-                if self._hints is not None:
-                    await self._hints.remove(channel)
+            if source in self._readers:
+                self._readers[source].clients.discard(client)
+                await self._close_unused(source)
 
 
 def _fields(row: Any) -> dict[str, str]:
     return dict(zip(row[1][::2], row[1][1::2], strict=True))
-
-
-def _newest(rows: Sequence[Any]) -> tuple[str, int] | None:
-    return (rows[0][0], int(_fields(rows[0])["n"])) if rows else None
 
 
 def _batches(rows: Sequence[Any]) -> list[ReadingBatch]:

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 
 from tests.conftest import World, until
 from tests.support.stack import Stack
-from tussle.lobby.errors import RateLimited
+from tussle.lobby.errors import RateLimited, StoreError
 from tussle.lobby.operators import Operators
 from tussle.lobby.wire.live import Batches, LivePingData, LivePong
 from tussle.lobby.wire.sensors import ReadingBatch, Sensor, SensorInfo
@@ -197,6 +197,71 @@ async def test_trimmed_batches_are_reported_as_a_gap(hub: LiveHub, world: World)
         batches = await socket.hear("batches")
         assert batches["gap"] == {"first": 5, "last": 7}
         assert [batch["n"] for batch in batches["batches"]] == [8, 9, 10]
+
+
+async def test_unreadable_entries_are_left_out(hub: LiveHub, world: World) -> None:
+    """An entry that no version of Tussle wrote is skipped, also as the newest one; its number is a gap. The connection
+    is kept, and batches after it come."""
+    for n in range(1, 4):
+        await publish(world, "mock", n)
+    stream = world.store.keys.source("mock")
+    for n in ("what", str(2**70), "-3"):
+        await world.store.call("XADD", stream, "*", "n", n, "timestamp", "", "readings", "{}")
+    await world.store.call("XADD", stream, "*", "other", "fields")
+    async with client(hub, world) as socket:
+        socket.say("subscribe", source="mock", after=2)
+        assert (await socket.hear("subscribed"))["n"] == 3
+        assert [batch["n"] for batch in (await socket.hear("batches"))["batches"]] == [3]
+        await world.store.call("XADD", stream, "*", "n", "5", "timestamp", "", "readings", '{"sine":5}')
+        await world.store.call("PUBLISH", world.store.keys.live(stream), "5")
+        batches = await socket.hear("batches")
+        assert [batch["n"] for batch in batches["batches"]] == [5]
+        assert batches["gap"] == {"first": 4, "last": 4}
+
+
+async def test_an_unreadable_sensor_info_is_an_error_of_one_command(hub: LiveHub, world: World) -> None:
+    await world.store.call("HSET", world.store.keys.sources, "mock", '{"source": 1}')
+    async with client(hub, world) as socket:
+        socket.say("sensor_info", source="mock")
+        assert (await socket.hear("error"))["code"] == "store_unavailable"
+        socket.say("ping")
+        await socket.hear("pong")
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+async def test_a_subscription_that_fails_leaves_no_reader(
+    hub: LiveHub, world: World, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """The store fails while the position is read, or while the missed batches are: nobody is subscribed, and no hints
+    are awaited for nobody. The next attempt succeeds."""
+    for n in range(1, 4):
+        await publish(world, "mock", n)
+    reads, call = 0, world.store.call
+
+    async def fails(*words: Any, **options: Any) -> Any:
+        nonlocal reads
+        reads += words[0] == "XREVRANGE"
+        if words[0] == "XREVRANGE" and reads == failing:
+            raise StoreError("it does not answer")
+        return await call(*words, **options)
+
+    async def hint_readers() -> int:
+        channel = world.store.keys.live(world.store.keys.source("mock"))
+        return int((await call("PUBSUB", "NUMSUB", channel))[1])
+
+    async def nobody_listens() -> bool:
+        return not await hint_readers()
+
+    monkeypatch.setattr(world.store, "call", fails)
+    async with client(hub, world) as socket:
+        socket.say("subscribe", source="mock", after=0)
+        assert (await socket.hear("error"))["code"] == "store_unavailable"
+        assert hub.source_count == 0
+        await until(nobody_listens)
+        socket.say("subscribe", source="mock", after=0)
+        await socket.hear("subscribed")
+        assert [batch["n"] for batch in (await socket.hear("batches"))["batches"]] == [1, 2, 3]
+        assert hub.source_count == 1
 
 
 async def test_a_new_source_is_announced(hub: LiveHub, world: World) -> None:
