@@ -4,9 +4,10 @@
         await supervisor.start("server", [...])
         await supervisor.watch(report)        # restarts what dies; leaving the block stops all, newest first
 
-Each child leads a process group and appends to its own log file. A child that dies is restarted after a back-off. A
-child that dies too often in a short time raises ``ChildDied`` with its last lines. If the supervisor itself is
-killed, cli/guard.py stops the children. This module must never depend on what the children do.
+Each child leads a process group and appends to its own log file. A child that dies is restarted after a back-off. One
+that dies too often in a short time is given up: if it is essential, ``ChildDied`` is raised with its last lines; if
+not, that is reported, and the others run on. If the supervisor itself is killed, cli/guard.py stops the children. This
+module must never depend on what the children do.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ class RestartPolicy:
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """One child process. ``expected``: the child may end by itself with exit code 0."""
+    """One child process. ``expected``: the child may end by itself with exit code 0. ``essential``: the others are of
+    no use without it."""
 
     name: str
     command: tuple[str, ...]
@@ -95,6 +97,7 @@ class Child:
     grace_s: float
     expected: bool = False
     stop_last: bool = False
+    essential: bool = True
     policy: RestartPolicy = field(default_factory=RestartPolicy)
 
     @property
@@ -110,6 +113,10 @@ class Child:
                 return file.read().decode(errors="replace").splitlines()[-count:]
         except OSError:
             return []
+
+
+Report = Callable[[ChildDied, float | None], None]
+"""Called with each death and the delay until the restart [s], or None if the child is given up."""
 
 
 class Supervisor:
@@ -152,18 +159,20 @@ class Supervisor:
         grace_s: float = 12.0,
         expected: bool = False,
         stop_last: bool = False,
+        essential: bool = True,
         policy: RestartPolicy | None = None,
     ) -> Child:
         """Start a child that writes to ``log_dir/NAME.log``, which is emptied first.
 
-        ``stop_last``: stop this child after those that were started before it. Raises OSError if it cannot run.
+        ``stop_last``: stop this child after those that were started before it. ``essential``: giving it up ends
+        ``watch``. Raises OSError if it cannot run.
         """
         log_path = self.log_dir / f"{name}.log"
         log_path.unlink(missing_ok=True)
         process = await self._spawn(command, environ or {}, log_path)
         child = Child(
             name, tuple(command), dict(environ or {}), process, log_path, grace_s, expected, stop_last,
-            policy or RestartPolicy(),
+            essential, policy or RestartPolicy(),
         )  # fmt: skip
         self.children.insert(0 if stop_last else len(self.children), child)
         self._started.set()
@@ -184,11 +193,12 @@ class Supervisor:
                 start_new_session=True,
             )
 
-    async def watch(self, report: Callable[[ChildDied, float], None]) -> None:
+    async def watch(self, report: Report) -> None:
         """Restart each child that dies, and keep the log files short.
 
-        ``report`` is called with each death and the delay until the restart [s]. Returns when an ``expected`` child
-        ended with exit code 0. Raises ChildDied when a child's policy gives it up, or when it exits with CANNOT_RUN.
+        Returns when an ``expected`` child ended with exit code 0. A child whose policy gives it up, that exits with
+        CANNOT_RUN, or that cannot be started again is given up: raises ChildDied, or OSError, if it is essential;
+        otherwise reports it with the delay None, and forgets it.
         """
         watched: set[str] = set()
         with contextlib.suppress(_Ended):
@@ -205,8 +215,8 @@ class Supervisor:
             except* (ChildDied, _Ended, OSError) as errors:
                 raise errors.exceptions[0] from None
 
-    async def _keep(self, child: Child, report: Callable[[ChildDied, float], None]) -> None:
-        """Restart one child whenever it ends. Raises ChildDied or _Ended."""
+    async def _keep(self, child: Child, report: Report) -> None:
+        """Restart one child whenever it ends, until it is given up. Raises ChildDied, OSError or _Ended."""
         while True:
             code = await child.process.wait()
             if code == 0 and child.expected:
@@ -214,15 +224,32 @@ class Supervisor:
             death = ChildDied(child, code)
             delay_s = child.policy.died(asyncio.get_running_loop().time())
             if delay_s is None or code == CANNOT_RUN:
-                raise death
+                if child.essential:
+                    raise death
+                return self._give_up(death, report)
             report(death, delay_s)
-            await self._restart(child, delay_s)
+            try:
+                await self._restart(child, delay_s)
+            except OSError:
+                if child.essential:
+                    raise
+                return self._give_up(death, report)
 
-    async def _restart(self, child: Child, delay_s: float) -> None:
-        """Kill what is left of the child's process group, wait, and start the child again."""
+    def _give_up(self, death: ChildDied, report: Report) -> None:
+        """Forget a child: its process id may soon be that of another process."""
+        self._end_group(death.child)
+        self.children.remove(death.child)
+        report(death, None)
+
+    def _end_group(self, child: Child) -> None:
+        """Kill what is left of the process group of a child that ended."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
         self._inform_guard(f"-{child.pid}")
+
+    async def _restart(self, child: Child, delay_s: float) -> None:
+        """Kill what is left of the child's process group, wait, and start the child again. Raises OSError."""
+        self._end_group(child)
         await asyncio.sleep(delay_s)
         child.process = await self._spawn(child.command, child.environ, child.log_path)
         self._inform_guard(f"{'_' if child.stop_last else '+'}{child.pid}")

@@ -2,7 +2,8 @@
 
     store -> catalogue -> server, bots -> worker, meshes, velocity, position        Ctrl-C: bots, server, worker, store
 
-Slow imports happen after the children were started.
+The store and the server are essential: without them everything stops. Any other child that is given up is reported, and
+the sessions go on without it. Slow imports happen after the children were started.
 This module must never hold state that the children need.
 """
 
@@ -52,6 +53,15 @@ WAITING = "  Waiting for the server."
 FIRST_START = f"{WAITING} The first start compiles the physics kernels: about half a minute."
 
 STORE_POLL_S = 0.5
+
+SIDES = {
+    "bots": ("bots --matches 0 --serve", "nobody fills seats, and no bots play"),
+    "worker": ("worker", "ended sessions are not rated, and their keys stay in the store"),
+    "meshes": ("worker meshes", "mesh files that are sent are not checked"),
+    "velocity": ("worker velocity", "a spring-damper has no velocity solver"),
+    "position": ("worker position", "a spring-damper has no position solver"),
+}
+"""The children that are not essential: what starts each in another terminal, and what happens without it."""
 
 
 class Stopped(Exception):
@@ -117,6 +127,7 @@ class Up:
         self.began = time.monotonic()
         self.finished = 0
         self.turns = 0
+        self.given_up: list[str] = []
         self._stopping = asyncio.Event()
 
     async def run(self) -> int:
@@ -185,14 +196,16 @@ class Up:
                 if store is not None:
                     group.create_task(self._keep_store(store))
                 if self.settings.bots:  # they wait for the server; what takes time is their own start
-                    await supervisor.start("bots", self._bots(), environ=environ)
+                    await supervisor.start(
+                        "bots", self._bots(), environ=environ, essential=bool(self.matches)
+                    )
                 await self._until_ready(local_host(self.settings.host), port)
                 worker = module_command("worker")
-                await supervisor.start("worker", worker, environ=environ, stop_last=True)
-                await supervisor.start("meshes", [*worker, "meshes"], environ=environ)
+                await supervisor.start("worker", worker, environ=environ, stop_last=True, essential=False)
+                await supervisor.start("meshes", [*worker, "meshes"], environ=environ, essential=False)
                 for solver in ("velocity", "position"):  # what the spring-damper's button starts
                     await supervisor.start(
-                        solver, [*worker, solver], environ={**environ, "SPRING_IDLE_S": "0"}
+                        solver, [*worker, solver], environ={**environ, "SPRING_IDLE_S": "0"}, essential=False
                     )
                 if seeded:
                     await self._seed(redis_url)
@@ -308,9 +321,22 @@ class Up:
             self.turns += length(view)[1]
             click.echo(f"  {at}  {view.session}  {sentence(view)}")
 
-    def _report_death(self, death: ChildDied, delay_s: float) -> None:
+    def _report_death(self, death: ChildDied, delay_s: float | None) -> None:
         log = _short(death.child.log_path)
-        self._report(f"{death}; restarting it in {delay_s:g} s. Its log: {log}")
+        if delay_s is not None:
+            self._report(f"{death}; restarting it in {delay_s:g} s. Its log: {log}")
+            return
+        name = death.child.name
+        command, effect = SIDES[name]
+        self.given_up.append(name)
+        self._report(f"{death}, and is not started again. FROM NOW ON {effect.upper()}.")
+        self._show_log(death)
+        click.echo(f"  The server and the store run on. When the cause is gone: {self.called} {command}")
+
+    def _show_log(self, death: ChildDied) -> None:
+        for line in death.last_lines:
+            click.echo(f"  | {line[:400]}", err=True)
+        click.echo(f"  Its whole log: {_short(death.child.log_path)}", err=True)
 
     def _report(self, problem: str) -> None:
         click.echo(f"  {_faint(time.strftime('%H:%M:%S'))}  {_coral(problem)}")
@@ -326,16 +352,15 @@ class Up:
         from tussle.cli.palette import counted
 
         done = f"{counted(self.finished, 'session')} finished, {counted(self.turns, 'turn')}, {took:.1f} s"
-        click.echo(f"tussle: {done}; everything is stopped")
+        without = f", and the end was without {', '.join(self.given_up)}" if self.given_up else ""
+        click.echo(f"tussle: {done}; everything is stopped{without}")
 
     def _fail(self, failure: BaseException) -> int:
         if sys.stdout.isatty():
             click.echo("\r\x1b[K", nl=False)
         click.echo(_coral(f"tussle: {failure}"), err=True)
         if isinstance(failure, ChildDied):
-            for line in failure.last_lines:
-                click.echo(f"  | {line[:400]}", err=True)
-            click.echo(f"  Its whole log: {_short(failure.child.log_path)}", err=True)
+            self._show_log(failure)
         return 1
 
 

@@ -85,13 +85,13 @@ async def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     assert child.process.returncode == -signal.SIGKILL
 
 
-def never(death: ChildDied, delay_s: float) -> None:
+def never(death: ChildDied, delay_s: float | None) -> None:
     raise AssertionError(f"unexpected: {death}")
 
 
 async def test_a_child_that_keeps_dying_is_given_up_with_its_last_lines(tmp_path: Path) -> None:
     """Each death is reported with a growing delay; the last raises, and the other children are stopped."""
-    reported: list[float] = []
+    reported: list[float | None] = []
     with pytest.raises(ChildDied, match="server ended unexpectedly with exit code 3") as caught:
         async with Supervisor(tmp_path) as supervisor:
             other = await supervisor.start("store", [sys.executable, "-c", STUBBORN], grace_s=0.1)
@@ -103,6 +103,77 @@ async def test_a_child_that_keeps_dying_is_given_up_with_its_last_lines(tmp_path
     assert caught.value.last_lines == ["first", "last"] * 3
     assert reported == [0.01, 0.02]
     assert not alive(other.pid)
+
+
+@pytest.mark.parametrize(("code", "deaths"), [(3, [0.01, 0.02, None]), (2, [None])])
+async def test_a_side_process_that_is_given_up_leaves_the_others(
+    tmp_path: Path, code: int, deaths: list[float | None]
+) -> None:
+    """A child that is not essential and keeps dying, or cannot run, is reported and forgotten with its process group.
+    The others are kept running."""
+    reported: list[float | None] = []
+    logs: list[list[str]] = []
+    given_up = asyncio.Event()
+
+    def report(death: ChildDied, delay_s: float | None) -> None:
+        reported.append(delay_s)
+        if delay_s is None:
+            logs.append(death.last_lines)
+            given_up.set()
+
+    script = (
+        "import subprocess, sys; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True);"
+        f"sys.exit({code})"
+    )
+    async with Supervisor(tmp_path) as supervisor:
+        server = await supervisor.start(
+            "server", [sys.executable, "-c", STUBBORN], grace_s=0.1, policy=RestartPolicy(first_s=0.01)
+        )
+        await supervisor.start(
+            "bots",
+            [sys.executable, "-c", script],
+            essential=False,
+            policy=RestartPolicy(first_s=0.01, most=3),
+        )
+        watching = asyncio.create_task(supervisor.watch(report))
+        async with asyncio.timeout(20):
+            await given_up.wait()
+            first = server.pid
+            os.kill(first, signal.SIGKILL)
+            while server.pid == first:
+                await asyncio.to_thread(os.sched_yield)
+        assert not watching.done()
+        assert alive(server.pid)
+        assert [child.name for child in supervisor.children] == ["server"]
+        assert reported == [*deaths, 0.01]
+        assert len(logs[0]) == len(deaths)
+        while any(alive(int(pid)) for pid in logs[0]):
+            await asyncio.to_thread(os.sched_yield)
+        watching.cancel()
+        await asyncio.wait([watching])
+
+
+async def test_a_side_process_whose_program_is_gone_is_given_up(tmp_path: Path) -> None:
+    """Its restart fails with OSError, which ends an essential child's supervisor only."""
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\nrm "$0"\nexit 3\n')
+    program.chmod(0o700)
+    reported: list[float | None] = []
+    given_up = asyncio.Event()
+
+    def report(death: ChildDied, delay_s: float | None) -> None:
+        reported.append(delay_s)
+        if delay_s is None:
+            given_up.set()
+
+    async with Supervisor(tmp_path / "logs") as supervisor:
+        await supervisor.start("bots", [str(program)], essential=False, policy=RestartPolicy(first_s=0.01))
+        watching = asyncio.create_task(supervisor.watch(report))
+        async with asyncio.timeout(20):
+            await given_up.wait()
+        assert reported == [0.01, None] and not supervisor.children and not watching.done()
+        watching.cancel()
+        await asyncio.wait([watching])
 
 
 async def test_a_killed_child_is_restarted_with_its_process_group_gone(tmp_path: Path) -> None:

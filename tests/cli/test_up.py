@@ -24,13 +24,17 @@ pytestmark = pytest.mark.timeout(400)  # a cold start compiles the kernels
 TUSSLE = [sys.executable, "-c", "from tussle.cli.main import main; main()"]
 
 
+EXTRA: dict[str, str] = {}
+"""Settings of one test."""
+
+
 def environ(data_dir: Path) -> dict[str, str]:
     """Return the environment of a process: quick duels, and little of the outer environment. A killed bot's seat, and
     a lobby in which a bot waits alone after that, are given up soon."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "NUMBA_CACHE_DIR", "LANG") if key in os.environ}
     quick = {"SIM_SPEED": "0", "BOT_THINK_S": "0", "SOLVERS": "1", "DATA_DIR": str(data_dir)}
     quick |= {"RECONNECT_GRACE_S": "2", "LOBBY_TIMEOUT_S": "10"}
-    return {**kept, **quick, "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
+    return {**kept, **quick, **EXTRA, "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
 
 
 def tussle(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -224,6 +228,27 @@ def test_a_child_that_cannot_run_stops_everything(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "server ended unexpectedly with exit code 2" in done.stderr, done.stderr
     assert "missing.py" in done.stderr
+    assert family(tmp_path) == set()
+
+
+@linux
+def test_a_side_process_that_cannot_run_leaves_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bots with a policy that does not exist are given up: one line in capitals, their last lines, the command that
+    starts them, and again at the end. Server, store and workers run on until Ctrl-C, with exit code 0."""
+    monkeypatch.setitem(EXTRA, "BOT_POLICY", "tussle.nowhere:decide")
+    with up(tmp_path, "--bots", "2") as running:
+        running.until("bots ended unexpectedly with exit code 2.*FROM NOW ON NOBODY FILLS SEATS")
+        running.until("bots --matches 0 --serve")
+        running.until("Logs")
+        assert all(len(processes_of(tmp_path, part)) == 1 for part in ("server", "worker", "store"))
+        table = tussle(tmp_path, "sessions", "--once")
+        assert table.returncode == 0, table.stderr
+        running.process.send_signal(signal.SIGINT)
+        assert running.end() == 0
+    assert any("tussle.nowhere" in line for line in running.lines)
+    assert running.lines[-2].endswith("everything is stopped, and the end was without bots")
     assert family(tmp_path) == set()
 
 
