@@ -217,7 +217,7 @@ STAYS = """new Promise((done) => {
     const count = rowsOf("Waiting for players") + rowsOf("Running");
     above.add(count);
     const ended = list.querySelector("[aria-label=Ended]");
-    seen.add(`${count} ${Math.round(ended.getBoundingClientRect().y)}`);
+    seen.add(`${count} ${Math.round(list.getBoundingClientRect().y + ended.offsetTop)}`);
     rows.add(ended.querySelector("li").dataset.session);
     if (rows.size < 3 && performance.now() - began < 60000) requestAnimationFrame(look);
     else done([seen.size, above.size, rows.size]);
@@ -237,3 +237,37 @@ def test_lists_keep_their_place_while_matches_begin_and_end(person: Any) -> None
     places, counts, ended = mira.evaluate(STAYS)
     assert ended == 3
     assert places == counts
+
+
+MOVES = """new PerformanceObserver((shifts) => {
+  window.__moved ??= [];
+  for (const { sources } of shifts.getEntries())
+    for (const { node, previousRect: from, currentRect: to } of sources)
+      if (node?.matches?.("[data-test=sessions] *") && from.height && to.height && Math.abs(from.y - to.y) > 10)
+        window.__moved.push(node.outerHTML.slice(0, 80));
+}).observe({ type: "layout-shift" })"""
+"""Record the elements of the list that the browser sees jump up or down in ``window.__moved``."""
+
+TOKENS = """[...document.querySelectorAll("[data-test=sessions] [data-session]")]
+  .map((row) => row.dataset.session).join()"""
+FIRST_ENDED = "document.querySelector('[data-test=sessions] [aria-label=Ended] li').dataset.session"
+
+
+def test_rows_glide_and_stay_under_the_pointer(person: Any) -> None:
+    """A match that ends moves to the ended ones by a transform, which is no layout shift. While the pointer is over the
+    list, its rows stay, and a line counts those that came; after that the list is the newest one."""
+    mira = person("Mira", viewport={"width": 1440, "height": 900})
+    mira.go()
+    mira.page.wait_for_selector("[data-test=sessions] [aria-label=Ended] li")
+    mira.evaluate("document.fonts.ready.then(() => true)")
+    mira.evaluate(MOVES)
+    mira.until(f"{FIRST_ENDED} !== '{mira.evaluate(FIRST_ENDED)}'")
+    mira.page.hover("[data-test=sessions] [aria-label=Ended] li")
+    held = mira.evaluate(TOKENS)
+    mira.page.wait_for_selector("[data-test=later]", timeout=120_000)
+    assert mira.evaluate(TOKENS) == held
+    mira.shoot("lobby-held")
+    mira.page.mouse.move(700, 5)
+    mira.page.wait_for_selector("[data-test=later]", state="detached")
+    assert mira.evaluate(TOKENS) != held
+    assert mira.evaluate("window.__moved ?? []") == []

@@ -1,12 +1,12 @@
 // The lists of the lobby: follows the server's stream of changes while the page is visible, and again after a search changes.
 
-import { computed } from "@preact/signals";
+import { batch, computed } from "@preact/signals";
 import { changesUrl, readRecorded, readRows, recordedUrl } from "../wire/changes";
 import type { RowsEvent } from "../wire/changes";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { at } from "../wire/place";
-import { api, ended, leaderboard, listed, listedDays, listedMode, me, mineOnly, online, ratedMode, recorded, recordedNext, search, sessions } from "./store";
+import { api, ended, leaderboard, listed, listedDays, listedMode, me, mineOnly, online, ratedMode, recorded, recordedNext, search, sessions, wholeLists } from "./store";
 
 const ENDED_SHOWN = 50;
 const RECORDED_SHOWN = 50;
@@ -67,8 +67,12 @@ export function followLists(): () => void {
       if (made.readyState === EventSource.CLOSED) soon(REFUSED_MS);
     };
     made.addEventListener("rows", (event: MessageEvent<string>) => {
-      readRows(known, JSON.parse(event.data) as RowsEvent);
-      show(known);
+      const rows = JSON.parse(event.data) as RowsEvent;
+      readRows(known, rows);
+      batch(() => {
+        if (rows.whole) wholeLists.value++;
+        show(known);
+      });
     });
     stream = made;
   };

@@ -9,22 +9,33 @@ import { Icon } from "../ui/parts";
 import { PlayerName } from "../ui/playername";
 import type { SessionView } from "../wire/messages";
 import { modeName, sessionTitle } from "./modes";
+import type { Placed } from "./order";
 
 /** A group of rows; none: what an empty one says, in the place of a row. In a list without filters, open lobbies have their place: the first of them waits longest. */
-export function Group({ title, list, none }: { title: string; list: readonly SessionView[]; none?: string }) {
+export function Group({ title, count, rows, none = "" }: { title: string; count: number; rows: readonly Placed[]; none?: string }) {
   // The server filters: the place among all is known only where the list is whole.
-  const open = search.value.trim() || filtered.value ? [] : list.filter((one) => one.status === "open");
+  const open = search.value.trim() || filtered.value ? [] : rows.filter((one) => one.view?.status === "open");
   return (
-    <section aria-label={title}>
+    <section aria-label={title} data-glide={title}>
       <div class="gh">
         <h2>{title}</h2>
-        <span class="data mute">{group(list.length)}</span>
+        <span class="data mute">{group(count)}</span>
       </div>
       <ul>
-        {!list.length && none && <li class="lr vacant small mute">{none}</li>}
-        {list.map((one) => (
-          <Row key={one.session} view={one} place={open.indexOf(one) + 1} />
-        ))}
+        {!rows.length && none && (
+          <li class="lr vacant small mute" data-glide={none}>
+            {none}
+          </li>
+        )}
+        {rows.map((one) =>
+          one.view ? (
+            <Row key={one.session} view={one.view} place={open.indexOf(one) + 1} />
+          ) : (
+            <li key={one.session} class="lr vacant small mute" data-session={one.session} data-glide={one.session}>
+              {t("list.no-longer-listed")}
+            </li>
+          ),
+        )}
       </ul>
     </section>
   );
@@ -38,7 +49,7 @@ function Row({ view, place }: { view: SessionView; place: number }) {
   const since = view.started_at || view.opened_at;
   const age = over ? (view.ended_at - since) / 1000 : (Date.now() - since) / 1000;
   return (
-    <li class="lr" data-session={view.session}>
+    <li class="lr" data-session={view.session} data-glide={view.session}>
       <div class="n">
         <h3>{sessionTitle(view)}</h3>
         <span class="small mute">

@@ -3,19 +3,22 @@
 import { useEffect, useRef } from "preact/hooks";
 import { followLists, showRecorded } from "../app/lists";
 import { followPulse } from "../app/pulse";
-import { busy, ended, filtered, find, listed, listedDays, listedMode, lobbyRtt, mineOnly, open, recorded, recordedNext, search, sessions } from "../app/store";
+import { busy, ended, filtered, find, listed, listedDays, listedMode, lobbyRtt, mineOnly, open, recorded, recordedNext, search, sessions, wholeLists } from "../app/store";
 import { t } from "../text/words";
 import { Bar } from "../ui/bar";
+import { useGlide } from "../ui/glide";
 import { useKeys } from "../ui/keyboard";
 import { Icon, Rtt, Segmented } from "../ui/parts";
 import { Board, Queue } from "./aside";
 import { Group, Nothing } from "./list";
 import { PlayTile } from "./login";
 import { modes } from "./modes";
+import { useHeldOrder } from "./order";
 import { Preview } from "./preview";
 
 export function Lobby() {
   const searchField = useRef<HTMLInputElement>(null);
+  const list = useRef<HTMLDivElement>(null);
   const filter = listed.value;
   useEffect(followLists, []);
   useEffect(followPulse, []);
@@ -33,6 +36,14 @@ export function Lobby() {
   const earlier = filter === "ended" ? recorded.value.filter((one) => !present.has(one.session)) : [];
   // In the whole list every group keeps its place while matches begin and end, so that what is below it stays.
   const placed = filter === "all" && !filtered.value && !search.value.trim() && ended.value.length > 0;
+  const groups = [
+    { name: t("lobby.waiting-for-players"), rows: filter === "all" || filter === "open" ? waiting : [], none: placed ? t("lobby.nobody-waits") : "" },
+    { name: t("lobby.running"), rows: filter === "all" || filter === "running" ? running : [], none: placed ? t("lobby.nothing-runs") : "" },
+    { name: t("lobby.ended"), rows: filter === "all" ? ended.value.slice(0, 12) : filter === "ended" ? ended.value : [], none: "" },
+    { name: t("lobby.recorded-earlier"), rows: earlier, none: "" },
+  ];
+  const shown = useHeldOrder(list, groups, ended.value, `${wholeLists.value} ${filter} ${earlier.length}`);
+  useGlide(list);
   const people = new Set(all.flatMap((one) => one.seats.filter((seat) => seat.kind === "person").map((seat) => seat.player))).size;
   const bots = new Set(all.flatMap((one) => one.seats.filter((seat) => seat.kind === "bot").map((seat) => seat.player))).size;
   return (
@@ -85,11 +96,10 @@ export function Lobby() {
                 <option value="7">{t("lobby.7-days")}</option>
               </select>
             </div>
-            <div class="scroll" tabIndex={0} aria-label={t("lobby.list-of-sessions")} role="region" data-test="sessions">
-              {(filter === "all" || filter === "open") && (placed || waiting.length > 0) && <Group title={t("lobby.waiting-for-players")} list={waiting} none={t("lobby.nobody-waits")} />}
-              {(filter === "all" || filter === "running") && (placed || running.length > 0) && <Group title={t("lobby.running")} list={running} none={t("lobby.nothing-runs")} />}
-              {(filter === "ended" || filter === "all") && ended.value.length > 0 && <Group title={t("lobby.ended")} list={ended.value.slice(0, filter === "all" ? 12 : 100)} />}
-              {earlier.length > 0 && <Group title={t("lobby.recorded-earlier")} list={earlier} />}
+            <div class="scroll sessions" ref={list} tabIndex={0} aria-label={t("lobby.list-of-sessions")} role="region" data-test="sessions" {...shown.handlers}>
+              {shown.groups.map(({ name, rows }, i) => (
+                (rows.length > 0 || groups[i]!.none) && <Group key={name} title={name} count={groups[i]!.rows.length} rows={rows} none={groups[i]!.none} />
+              ))}
               {filter === "ended" && recordedNext.value !== "" && (
                 <button class="btn more" onClick={() => void showRecorded(recordedNext.value)} data-test="more-recorded">
                   {t("lobby.show-earlier-ones")}
@@ -98,6 +108,11 @@ export function Lobby() {
               {filter === "ended" && sessions.value && !(ended.value.length + earlier.length) && <Nothing />}
               {sessions.value && !placed && !(waiting.length + running.length) && filter !== "ended" && <Nothing />}
             </div>
+            {shown.later > 0 && (
+              <p class="later small" data-test="later">
+                {t("lobby.more-once-you-leave", { sessions: t("lobby.session", { n: shown.later }) })}
+              </p>
+            )}
           </section>
         </div>
         <div class="stack side">

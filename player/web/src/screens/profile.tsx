@@ -20,6 +20,7 @@ import { readRecorded, recordedUrl } from "../wire/changes";
 import type { SessionView } from "../wire/messages";
 import { Group } from "./list";
 import { modeCard, modeName } from "./modes";
+import { inPlace } from "./order";
 
 /** Recordings of a page, and matches that are shown at first. */
 const SHOWN = 10;
@@ -205,7 +206,7 @@ function Recordings({ player }: { player: string }) {
   return (
     <section class="tile grow" data-test="recordings">
       <div class="scroll" tabIndex={0} role="region" aria-label={t("profile.list-of-recordings")}>
-        {rows?.length ? <Group title={t("profile.recordings")} list={rows} /> : <p class="small mute empty">{rows ? t("profile.no-public-recording-yet") : t("profile.reading")}</p>}
+        {rows?.length ? <Group title={t("profile.recordings")} count={rows.length} rows={inPlace(rows)} /> : <p class="small mute empty">{rows ? t("profile.no-public-recording-yet") : t("profile.reading")}</p>}
         {next !== "" && (
           <button class="btn more" onClick={() => void read(next)} data-test="more-recordings">
             {t("profile.show-earlier-ones")}
