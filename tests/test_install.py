@@ -110,7 +110,7 @@ def test_an_installed_tussle_plays_in_a_folder_of_clashing_names(wheel: Path, tm
         cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=100,
     )  # fmt: skip
     assert kept.returncode == 0, kept.stderr
-    assert [Path(line).parent for line in kept.stdout.splitlines()] == [site / "tussle" / "kernels"] * 2
+    assert [Path(line).parent for line in kept.stdout.splitlines()] == [site / "tussle" / "kernels"] * 3
     done = subprocess.run(
         [python, "-P", "-m", "tussle", "up", "--matches", "1", "--bots", "2", "--port", "0"],
         cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300,

@@ -1,9 +1,10 @@
-r"""The machine code of the solver and of the encoder of delta frames.
+r"""The machine code of the solver, of the encoder of delta frames, and of what draws pictures.
 
     load_kernels -> python -m tussle.server.solver.kernels solver    \  at once, each on a core
                     python -m tussle.server.solver.kernels deltas    /
                  -> loads what they have stored
 
+An installation also compiles what draws pictures (pictures), which no session waits for.
 It is compiled by one process of a machine at a time and loaded by all others, so that every process that computes has
 loaded its code. Compiling takes half a minute of a core (lobby/whole_program.py). Loading takes about a second, in any
 number of processes at once.
@@ -40,18 +41,28 @@ SHARE = 0.8
 """The part of the time that passes until all functions are typed; the rest is LLVM's."""
 
 
-def load_kernels(progress: Callable[[str, float], None] = lambda stage, share: None) -> None:
+def load_kernels(
+    progress: Callable[[str, float], None] = lambda stage, share: None, *, pictures: bool = False
+) -> None:
     """Load every kernel into this process. Compiles them first, or waits while another process does.
+
+    pictures: also compile what draws pictures, which is not loaded.
 
     Raises SolverFailed if they cannot be compiled; nothing is marked as compiled then.
     """
     from tussle.server.physics.jit import CACHE_FOLDER
 
+    def has_pictures() -> bool:
+        from tussle.server.recordings.export.raster_code import has_raster_code
+
+        return not pictures or has_raster_code()
+
     compiled = CACHE_FOLDER / compiled_mark()
-    if not compiled.exists() or not has_machine_code():
+    if not compiled.exists() or not has_machine_code() or not has_pictures():
         with _alone(CACHE_FOLDER / "compiling.lock"):
             missing = [] if compiled.exists() else ["solver"]
             missing += [] if has_machine_code() else ["deltas"]
+            missing += [] if has_pictures() else ["pictures"]
             _compile(missing, progress)
     _load(load_kernel)
     progress("ready", 1.0)
@@ -59,10 +70,8 @@ def load_kernels(progress: Callable[[str, float], None] = lambda stage, share: N
 
 def kernel_folders() -> list[Path]:
     """Compile what is not compiled yet, and return the folders that hold the machine code."""
-    from tussle.server.physics.jit import CACHE_FOLDER
-
-    load_kernels()
-    return [CACHE_FOLDER, delta_folder()]
+    load_kernels(pictures=True)
+    return _folders()
 
 
 def warm_up(progress: Callable[[str, float], None] = lambda stage, share: None) -> None:
@@ -79,6 +88,13 @@ def warm_up(progress: Callable[[str, float], None] = lambda stage, share: None) 
                 _compile(["solver"], progress)
     _load()
     progress("ready", 1.0)
+
+
+def _folders() -> list[Path]:
+    from tussle.server.physics.jit import CACHE_FOLDER
+    from tussle.server.recordings.export.raster_code import raster_folder
+
+    return [CACHE_FOLDER, delta_folder(), raster_folder()]
 
 
 def _load(also: Callable[[], object] = lambda: None) -> None:
@@ -151,6 +167,13 @@ def _store(part: str) -> None:
     if part == "deltas":
         load_kernel()
         return
+    if part == "pictures":
+        from tussle.server.recordings.export import picture_maker
+        from tussle.server.recordings.export.raster_code import raster_folder
+
+        picture_maker.warm_up()
+        (raster_folder() / compiled_mark()).touch()
+        return
     if part != "solver":
         raise SystemExit(f"no part {part!r}")
     from tussle.server.physics import warmup
@@ -162,9 +185,7 @@ def _store(part: str) -> None:
 
 def _bring(kept: Path) -> None:
     """Copy the machine code of these sources from a folder that keeps it, where it is there and missing here."""
-    from tussle.server.physics.jit import CACHE_FOLDER
-
-    for folder in (CACHE_FOLDER, delta_folder()):
+    for folder in _folders():
         if (kept / folder.name / compiled_mark()).exists() and not (folder / compiled_mark()).exists():
             with suppress(OSError):
                 shutil.copytree(kept / folder.name, folder, dirs_exist_ok=True)
@@ -172,9 +193,7 @@ def _bring(kept: Path) -> None:
 
 def _keep(kept: Path) -> None:
     """Copy the machine code of these sources into a folder, which keeps that of the newest KEPT sources."""
-    from tussle.server.physics.jit import CACHE_FOLDER
-
-    for folder in (CACHE_FOLDER, delta_folder()):
+    for folder in _folders():
         place = kept / folder.name
         with suppress(OSError):
             if not (place / compiled_mark()).exists():
@@ -201,8 +220,8 @@ def _progress_at(descriptor: str) -> Callable[[str, float], None]:
 
 
 def main(arguments: list[str]) -> int:
-    """Compile one part in this process: ``solver`` or ``deltas``; ``plain`` for numba's own way, ``calm`` for the time
-    that other processes leave.
+    """Compile one part in this process: ``solver``, ``deltas`` or ``pictures``; ``plain`` for numba's own way, ``calm``
+    for the time that other processes leave.
 
     ``--progress DESCRIPTOR [FOLDER]``: load all, compiled by other processes where it must be, as ``./run`` does. The
     folder keeps the machine code for other clones of the same sources.
@@ -212,7 +231,7 @@ def main(arguments: list[str]) -> int:
         kept = [Path(folder) for folder in options[1:]]
         for folder in kept:
             _bring(folder)
-        load_kernels(_progress_at(options[0]))
+        load_kernels(_progress_at(options[0]), pictures=True)
         for folder in kept:
             _keep(folder)
         return 0

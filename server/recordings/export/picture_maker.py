@@ -26,7 +26,7 @@ from tussle.server.recordings.export.raster import (
 )
 from tussle.server.recordings.frame_store import Array
 
-__all__ = ["PictureMaker"]
+__all__ = ["PictureMaker", "warm_up"]
 
 SHADOW_SIZE = 2048
 """Samples of the shadow map along each side."""
@@ -167,6 +167,17 @@ class PictureMaker:
             colours = np.tile(np.array(colour_of(track.about)), (len(faces), 1))
             found = self._shapes[key] = _Shape(faces, rest, *sorted_corners(faces, len(vertices)), colours)
         return found
+
+
+def warm_up() -> None:
+    """Compile or load every kernel that a PictureMaker calls, by drawing nothing twice."""
+    view = CameraPose.between(np.zeros(3), np.ones(3))
+    maker = PictureMaker((16, 8), view, (-np.ones(3), np.ones(3)), 0.0)
+    rows, active = np.empty((1, 0)), np.empty((1, 0), np.bool_)
+    for _ in range(2):
+        maker.draw([], rows, active)
+    faces, points = np.empty((0, 3), np.int64), np.empty((0, 3))
+    corner_normals(points, faces, points, *sorted_corners(faces, 0))
 
 
 def _light_map(key: Array, middle: Array, radius: float) -> Array:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from tussle.server.physics.jit import inlined, kernel
+from tussle.server.recordings.export.raster_code import keep_raster_code
 from tussle.server.recordings.frame_store import Array
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "sorted_corners",
     "srgb_table",
 ]
+
+keep_raster_code()
 
 CREASE = np.cos(np.radians(40.0))
 """Faces that meet at a larger angle have an edge; others look round."""

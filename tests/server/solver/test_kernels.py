@@ -13,6 +13,7 @@ import pytest
 from tussle.lobby.errors import SolverFailed
 from tussle.lobby.wire.delta_compiled import delta_folder
 from tussle.server.physics.jit import CACHE_FOLDER
+from tussle.server.recordings.export.raster_code import raster_folder
 from tussle.server.solver import kernels
 
 
@@ -65,10 +66,14 @@ def test_stored_code_is_loaded_without_the_tables_of_the_compiler(tmp_path: Path
 
 def test_another_clone_takes_the_machine_code_that_is_kept(tmp_path: Path) -> None:
     """``./run`` keeps it in a folder of the user. With an empty cache it is copied from there, and nothing compiles."""
-    kernels.load_kernels()
+    kernels.load_kernels(pictures=True)
     kept, cache = tmp_path / "kept", tmp_path / "cache"
     kernels._keep(kept)
-    assert {path.name for path in kept.iterdir()} == {CACHE_FOLDER.name, delta_folder().name}
+    assert {path.name for path in kept.iterdir()} == {
+        CACHE_FOLDER.name,
+        delta_folder().name,
+        raster_folder().name,
+    }
     script = f"{LOAD.partition('from tussle.server')[0]}from tussle.server.solver import kernels\n"
     script += "kernels._compile = None\nkernels.main(['--progress', '', sys.argv[1]])\n"
     subprocess.run(
