@@ -209,3 +209,60 @@ def test_a_turn_is_notified_while_the_tab_is_hidden(person: Any) -> None:
     mira.until("window.__alerts.length === 1")
     assert mira.evaluate("window.__alerts[0]").startswith("Your turn: ")
     mira.page.click("[data-test=leave]")
+
+
+PLACES = """
+window.__places = [];
+const look = () => {
+  const stage = document.querySelector("[data-test=stage]");
+  if (!stage) return;
+  const { x, y, width, height } = stage.getBoundingClientRect();
+  const place = [x, y + scrollY, width, height].join();
+  if (window.__places.at(-1) !== place) window.__places.push(place);
+  requestAnimationFrame(look);
+};
+look();
+"""
+"""Appends the place of the stage to ``window.__places`` whenever it changes."""
+
+
+@pytest.mark.parametrize("screen", [WIDE, MIDDLE, PHONE], ids=["wide", "middle", "phone"])
+@pytest.mark.parametrize("mode", ["Duel", "Sandbox"])
+def test_banners_and_hints_do_not_move_the_stage(person: Any, mode: str, screen: dict[str, Any]) -> None:
+    """Banners come and go, and a hint comes with each turn and goes with it: the stage stays where it is, and no banner
+    lies over it or over a button."""
+    mira = person("Mira", **screen)
+    mira.go()
+    mira.page.click(f"[role=radio]:has-text('{mode}')")
+    mira.page.click("[data-test=practise]" if mode == "Duel" else "[data-test=play-now]")
+    mira.until("window.__test && window.__test.state().status === 'running'")
+    if mode == "Duel":
+        mira.page.wait_for_selector("[data-test=hint]")
+    mira.evaluate("document.fonts.ready.then(() => true)")
+    mira.remember_banners()
+    mira.evaluate(PLACES)
+    mira.evaluate("window.__test.slow(400)")
+    mira.until("window.__banners.some((name) => name === 'slow' || name === 'dilated')")
+    if mode == "Duel":
+        mira.page.fill("[aria-label=Power]", "0.05")
+        mira.page.keyboard.press("Enter")
+        mira.page.wait_for_selector("[data-test=hint]", state="detached")
+    mira.evaluate("window.__test.drop()")
+    mira.page.wait_for_selector("[data-test=back]")
+    mira.shoot(f"banner-{mode.lower()}-{screen['viewport']['width']}")
+    covered = mira.evaluate(
+        """[...document.querySelectorAll("button, input, select, [data-test=stage]")].filter((one) => {
+          const a = one.getBoundingClientRect();
+          return [...document.querySelectorAll(".notes .note:not(.signal)")].some((note) => {
+            const b = note.getBoundingClientRect();
+            return !note.contains(one) && a.width && a.left < b.right - 1 && a.right > b.left + 1
+              && a.top < b.bottom - 1 && a.bottom > b.top + 1;
+          });
+        }).map((one) => one.outerHTML)"""
+    )
+    assert covered == []
+    mira.page.wait_for_selector("[data-test=back]", state="detached")
+    if mode == "Duel":
+        mira.page.wait_for_selector("[data-test=hint]")
+    assert len(mira.evaluate("window.__places")) == 1, mira.evaluate("window.__places")
+    mira.page.click("[data-test=leave]")

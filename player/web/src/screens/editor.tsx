@@ -140,9 +140,6 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
         }}
       >
         <Tools bench={bench} able={able && !held} editable={able} mode={mode} onMode={setMode} snap={snap} onSnap={() => setSnap(!snap)} token={client.token} onOpen={(file) => void drop(file)} />
-        {scene.conflicts.map((conflict) => (
-          <Clash key={conflict.body} bench={bench} conflict={conflict} seats={seats} mySeat={mySeat} />
-        ))}
         <BuildStage
           bench={bench}
           looks={looks}
@@ -165,6 +162,9 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
         <Checked bench={bench} />
       </div>
       <div class="stack side">
+        {scene.conflicts.map((conflict) => (
+          <Clash key={conflict.body} bench={bench} conflict={conflict} seats={seats} mySeat={mySeat} />
+        ))}
         <Inspector bench={bench} disabled={!able} held={held ? t("editor.holds-this-body-it-is", { name: shortName(held.name) }) : ""} />
         <Watching client={client} />
         <Chat client={client} class="split" />
@@ -300,40 +300,43 @@ function Checked({ bench }: { bench: Workbench }) {
   const sent = builder.busy.value;
   return (
     <section class="tile checked" aria-label={t("editor.check")} data-test="check">
-      <div class="row" role="status">
-        {unchecked ? <span class="tag bad">{t("editor.not-checked", { unchecked })}</span> : overlaps.length || problems.length ? <span class="tag bad">{overlaps.length ? (overlaps.length === 1 ? t("editor.two-bodies-overlap") : t("editor.overlaps", { overlapsCount: group(overlaps.length) })) : t("editor.the-scene-cannot-run")}</span> : answer ? <span class="tag run">{t("editor.nothing-touches")}</span> : <span class="tag pause">{t("editor.checking")}</span>}
-        {!overlaps.length && answer && answer.smallest_gap !== null && Number.isFinite(answer.smallest_gap) && (
-          <span class="small soft">
-            {t("editor.smallest-gap")}{" "}<b class="data good">{gap(answer.smallest_gap)}</b>
-          </span>
+      <div class="row">
+        <span class="row" role="status">
+          {unchecked ? <span class="tag bad">{t("editor.not-checked", { unchecked })}</span> : overlaps.length || problems.length ? <span class="tag bad">{overlaps.length ? (overlaps.length === 1 ? t("editor.two-bodies-overlap") : t("editor.overlaps", { overlapsCount: group(overlaps.length) })) : t("editor.the-scene-cannot-run")}</span> : answer ? <span class="tag run">{t("editor.nothing-touches")}</span> : <span class="tag pause">{t("editor.checking")}</span>}
+          {!overlaps.length && answer && answer.smallest_gap !== null && Number.isFinite(answer.smallest_gap) && (
+            <span class="small soft">
+              {t("editor.smallest-gap")}{" "}<b class="data good">{gap(answer.smallest_gap)}</b>
+            </span>
+          )}
+        </span>
+        {overlaps.length > 0 || problems.length > 0 ? (
+          <ul class="scroll sp">
+            {overlaps.slice(0, 12).map(([a, b]) => (
+              <li key={`${a} ${b}`}>
+                <button class="btn s" onClick={() => bench.select([b, a])}>
+                  {t("editor.and-overlap", { a, b })}
+                </button>
+              </li>
+            ))}
+            {problems.slice(0, 12).map((one, i) => (
+              <li key={i} class="small">
+                {one.body && (
+                  <button class="btn s" onClick={() => bench.select([one.body])}>
+                    {one.body}
+                  </button>
+                )}{" "}
+                {one.message}
+              </li>
+            ))}
+          </ul>
+        ) : (
+          <span class="sp" />
         )}
-        <span class="sp" />
         <span class="small mute">{sent ? t("editor.saving") : builder.checking.value && answer ? t("editor.checking") : ""}</span>
         <span class="data mute" title={t("editor.the-version-of-the-scene")} data-test="version">
           v{builder.state.value.version}
         </span>
       </div>
-      {(overlaps.length > 0 || problems.length > 0) && (
-        <ul class="scroll">
-          {overlaps.slice(0, 12).map(([a, b]) => (
-            <li key={`${a} ${b}`}>
-              <button class="btn s" onClick={() => bench.select([b, a])}>
-                {t("editor.and-overlap", { a, b })}
-              </button>
-            </li>
-          ))}
-          {problems.slice(0, 12).map((one, i) => (
-            <li key={i} class="small">
-              {one.body && (
-                <button class="btn s" onClick={() => bench.select([one.body])}>
-                  {one.body}
-                </button>
-              )}{" "}
-              {one.message}
-            </li>
-          ))}
-        </ul>
-      )}
     </section>
   );
 }

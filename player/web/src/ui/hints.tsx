@@ -32,6 +32,8 @@ export function Hints({ state, act }: { state: SessionState; act: Act }) {
   const all = HINTS[state.mode] ?? [];
   const mine = act.yours && !act.sent;
   const [shown, setShown] = useState<Word | null>(null);
+  // A match that began with hints keeps their row to its end, so that the mat keeps its size, unless they are skipped.
+  const [kept, setKept] = useState(() => all.some((one) => !seen.peek().includes(one)));
   useEffect(() => {
     if (mine) {
       setShown(all.find((one) => !seen.peek().includes(one)) ?? null);
@@ -41,8 +43,7 @@ export function Hints({ state, act }: { state: SessionState; act: Act }) {
     if (shown) see([shown]);
     setShown(null);
   }, [mine]);
-  if (state.phase === "over" || all.every((one) => seen.value.includes(one))) return null;
-  // Until all are seen their row is kept between the turns, so that the mat keeps its size.
+  if (state.phase === "over" || !kept) return null;
   if (!shown || !mine || seen.value.includes(shown)) return <div class="hints" />;
   const at = all.indexOf(shown) + 1;
   return (
@@ -57,7 +58,14 @@ export function Hints({ state, act }: { state: SessionState; act: Act }) {
             {t("hint.close")}
           </button>
           {at < all.length && (
-            <button class="btn ghost s" onClick={() => see(all)} data-test="hint-skip">
+            <button
+              class="btn ghost s"
+              onClick={() => {
+                see(all);
+                setKept(false);
+              }}
+              data-test="hint-skip"
+            >
               {t("hint.skip")}
             </button>
           )}
