@@ -146,6 +146,28 @@ class StoreConnection:
         await self._connection.disconnect(nowait=True)
 
 
+class _Pool(BlockingConnectionPool):
+    """A pool that hands out no connection after ``disconnect``: nobody would close it."""
+
+    ended = False
+
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        """Connect."""
+        try:
+            await super().ensure_connection(connection)
+        except AttributeError:
+            if not self.ended:  # redis uses a connection that disconnect() has closed
+                raise
+        if self.ended:
+            await connection.disconnect(nowait=True)
+            raise RedisError("the connections were closed")
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        """Close every connection; one that is being made is closed by ``ensure_connection``."""
+        self.ended = True
+        await super().disconnect(inuse_connections)
+
+
 class Store:
     """One realm of one store, for one event loop. Create it with ``await Store.connect(url, realm)``.
 
@@ -165,9 +187,9 @@ class Store:
         self._locating: asyncio.Task[None] | None = None
         self._pool = self._make_pool(self.url)
 
-    def _make_pool(self, url: str) -> BlockingConnectionPool:
+    def _make_pool(self, url: str) -> _Pool:
         try:
-            return BlockingConnectionPool.from_url(
+            return _Pool.from_url(
                 url,
                 max_connections=self.lanes.connections,
                 timeout=None,
@@ -460,6 +482,10 @@ class Store:
                     )
                     replies = [await _read(connection) for _ in commands]
                     whole = True
+                except AttributeError as error:
+                    if pool.ended:  # redis uses a connection that disconnect() has closed
+                        raise RedisError("the connections were closed") from error
+                    raise
                 finally:
                     if not whole:  # a reply may still be on its way: never reuse this socket
                         await connection.disconnect(nowait=True)

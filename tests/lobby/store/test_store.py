@@ -62,6 +62,28 @@ async def test_a_cancelled_call_does_not_poison_the_next(store: Store) -> None:
         assert await store.call("ECHO", str(i)) == str(i)
 
 
+async def test_a_store_that_is_closed_while_it_connects_leaves_no_connection(store: Store) -> None:
+    """Closed after each number of steps of a first call: that call ends, and the store has no client more than
+    before."""
+    before = await clients(store)
+    for steps in range(30):
+        closed = Store(store.url, "x")
+        call = asyncio.create_task(closed.call("ECHO", "late"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await closed.close()
+        (end,) = await asyncio.gather(call, return_exceptions=True)
+        assert end == "late" or isinstance(end, StoreError)
+        async with asyncio.timeout(20):
+            while await clients(store) > before:  # noqa: ASYNC110 - the store tells nobody
+                await asyncio.sleep(0.01)
+
+
+async def clients(store: Store) -> int:
+    """How many connections the store has."""
+    return len(str(await store.call("CLIENT", "LIST")).splitlines())
+
+
 async def test_many_calls_share_few_connections(store: Store) -> None:
     """More calls than connections wait for their turn."""
     key = store.keys.prefix + "probe"
