@@ -48,6 +48,7 @@ from tussle.server.archive.parts import (
     group_files,
     seal,
 )
+from tussle.server.recordings.files import read_local
 from tussle.server.simulation.identity import origin
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 
@@ -60,6 +61,9 @@ WAITING_BYTES = 64 * 2**20
 
 CHECKPOINT_TICKS = 600
 """Ticks between two checkpoints in the archive; a verification may start at any of them."""
+
+FILE_BYTES = 2**31
+"""A larger local file is not read: its reader holds the whole file [B]."""
 
 PATIENCE_S = 5.0
 """How long a session waits for a write [s]. A slower write continues in its thread; no later flush waits for it."""
@@ -102,7 +106,10 @@ class Archive:
 
     def read(self, session: str, name: str) -> bytes:
         """The bytes of one file. Raises OSError."""
-        data: bytes = self._fs.cat_file(f"{self._root}/{session}/{name}")
+        path = f"{self._root}/{session}/{name}"
+        if self._local:
+            return read_local(path, FILE_BYTES)
+        data: bytes = self._fs.cat_file(path)
         return data
 
     def write(self, session: str, name: str, data: bytes) -> None:

@@ -7,7 +7,9 @@ failure is an OSError, whatever the library of the file system raises. This modu
 from __future__ import annotations
 
 import errno
+import os
 import secrets
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -16,7 +18,10 @@ from typing import Any, Protocol
 
 import fsspec
 
-__all__ = ["Files", "ReadsFiles"]
+__all__ = ["Files", "ReadsFiles", "read_local"]
+
+READ_BYTES = 2**28
+"""A larger local file is not read: a chunk has about 1 MiB, and a reader holds the whole file [B]."""
 
 SIZE_TRIES = 5
 """How often the size of a folder is asked for while its files come and go."""
@@ -53,9 +58,9 @@ class Files:
         return Files(f"{self.url.rstrip('/')}/{folder}")
 
     def read(self, path: str) -> bytes:
-        """Raises FileNotFoundError."""
+        """Raises FileNotFoundError. A local file is a regular one of at most READ_BYTES."""
         if self._local:
-            return Path(self._root, path).read_bytes()
+            return read_local(f"{self._root}/{path}", READ_BYTES)
         data: bytes = self._ask(self._fs.cat_file, f"{self._root}/{path}")
         return data
 
@@ -130,3 +135,15 @@ class Files:
         self._fs.invalidate_cache()
         with suppress(FileNotFoundError):
             self._ask(self._fs.rm, f"{self._root}/{path}".rstrip("/"), recursive=True)
+
+
+def read_local(path: str, most_bytes: int) -> bytes:
+    """The bytes of a regular file of the local disk. Raises OSError, also for a longer file and for what is no file: a
+    named pipe would keep the thread waiting for a writer, and a device has no end."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", path)
+        if about.st_size > most_bytes:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+        return file.read(about.st_size)

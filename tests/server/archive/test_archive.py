@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
+from tussle.lobby.errors import ProtocolError
 from tussle.server.archive import archive as module
 from tussle.server.archive.archive import Archive, Volume
+from tussle.server.archive.excerpt import read_excerpt
 from tussle.server.archive.parts import TakenOver
 from tussle.server.archive.record import load_record
 from tussle.server.archive.verify import Verdict
@@ -225,6 +228,28 @@ async def test_another_physics_counts_from_where_it_took_over(archive: Archive) 
     assert (record.conflict, record.last_tick) == (None, 13)
     assert record.inputs == {11: [Input(0, "skip")]}
     assert sorted(record.hashes) == list(range(1, 14))
+
+
+@pytest.mark.timeout(20)
+async def test_a_file_that_is_no_file_is_a_damaged_archive(tmp_path: Path) -> None:
+    """A named pipe in place of the parts, which would be waited for, or a device without an end: a fork is refused
+    with a code, and the process that reads ends."""
+    archive = Archive(str(tmp_path))
+    volume = archive.volume(TOKEN, 1)
+    await volume.write_manifest(spec(), "physics-1")
+    volume.record(ticks(1, 5), [])
+    await volume.flush()
+    [parts] = (tmp_path / TOKEN).glob("*.parts")
+    for place in ("pipe", "device"):
+        parts.unlink()
+        if place == "pipe":
+            os.mkfifo(parts)
+        else:
+            parts.symlink_to("/dev/null")
+        with pytest.raises(ProtocolError) as refused:
+            await read_excerpt(str(tmp_path), TOKEN, 3)
+        assert refused.value.reason == "damaged_archive"
+        assert "Not a regular file" in refused.value.message
 
 
 def test_a_tick_without_a_hash_does_not_hold() -> None:
