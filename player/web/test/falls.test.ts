@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { FALL_S, Falls } from "../src/stage/falls";
+import { FALL_S, Falls, reaching, sunk } from "../src/stage/falls";
 
 const pose = (x: number, y: number): Float32Array => Float32Array.from([x, y, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1]);
 
@@ -18,6 +18,28 @@ describe("a body that goes over the rim", () => {
     expect(falls.fall(rows, active, 0.06 + FALL_S)).toBe(false);
     expect(active).toEqual([false]);
     expect(falls.placeOf(0)![0]).toBeCloseTo(1.9, 5);
+  });
+
+  it("falls on in the very frame that no longer has it, before its event comes", () => {
+    const falls = new Falls();
+    falls.track(pose(1.9, -0.4), [true], 0);
+    falls.track(pose(2, -0.6), [true], 0.05);
+    falls.track(pose(0, 0), [false], 0.07);
+    const rows = new Float32Array(12);
+    const active = [false];
+    expect(falls.fall(rows, active, 0.07)).toBe(true);
+    expect(active).toEqual([true]);
+    expect(rows[0]).toBeCloseTo(2 + 2 * 0.02, 4);
+    expect(falls.out(0, true, 0.2)![0]).toBeCloseTo(2, 5);
+    falls.fall(rows, active, 0.2);
+    expect(rows[0]).toBeCloseTo(2 + 2 * 0.15, 4);
+  });
+
+  it("does not fall on where it was on the mat when the world lost it", () => {
+    const falls = new Falls();
+    falls.track(pose(0, 0.2), [true], 0);
+    falls.track(pose(0, 0), [false], 0.05);
+    expect(falls.fall(new Float32Array(12), [false], 0.05)).toBe(false);
   });
 
   it("is not tracked while it falls, and a missing frame does not throw it", () => {
@@ -46,4 +68,17 @@ describe("a broken body", () => {
   it("that was never seen has no place", () => {
     expect(new Falls().out(0, false, 0)).toBeNull();
   });
+});
+
+it("a body is drawn smaller from above the deeper it has fallen, and as it is on the mat", () => {
+  const sizes = [0.5, 0, -0.5, -2, -8].map(sunk);
+  expect(sizes.slice(0, 2)).toEqual([1, 1]);
+  for (const [i, size] of sizes.slice(1).entries()) expect(size).toBeLessThanOrEqual(sizes[i]!);
+  expect(sizes.at(-1)).toBeGreaterThan(0);
+  expect(sizes.at(-1)).toBeLessThan(0.4);
+});
+
+it("a picture moves to a point beyond it, on that side, and not too far", () => {
+  const moves = [0, 1.9, -1.9, 2.5, -2.5, 9, -9].map((at) => reaching(at, 2, 1));
+  expect(moves.map((by) => by + 0)).toEqual([0, 0, 0, 0.5, -0.5, 1, -1]);
 });

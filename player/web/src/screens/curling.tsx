@@ -16,7 +16,7 @@ import { Measures } from "../ui/measures";
 import { BotMark } from "../ui/playername";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
-import { Result } from "../ui/result";
+import { Result, useResultDue } from "../ui/result";
 import { SeriesScore } from "../ui/series";
 import { Clock } from "../ui/turns";
 import { Watching } from "../ui/watching";
@@ -25,11 +25,12 @@ export function CurlingScreen({ client, drawer }: { client: SessionClient; drawe
   const state = client.state.value;
   const { curling } = state;
   const seat = client.mySeat;
+  const ended = useResultDue(state);
   const act = useAim(client, state, seat, () => curling.stone);
   const [stage, setStage] = useState<Stage | null>(null);
   useEffect(() => stage?.setHouse(curling.house), [stage, curling.house]);
   return (
-    <main class={drawer ? "desk duel drawer" : "desk duel"} id="main" tabIndex={-1}>
+    <main class={drawer ? "desk duel curling drawer" : "desk duel curling"} id="main" tabIndex={-1}>
       <div class="stack players">
         <Players client={client} state={state} />
         <Ends state={state} />
@@ -37,7 +38,7 @@ export function CurlingScreen({ client, drawer }: { client: SessionClient; drawe
         <Measures client={client} />
       </div>
       <div class="stack mid">
-        {state.phase === "over" ? <Result client={client} state={state} won={(name) => (name === null ? t("curling.you-win") : t("curling.wins", { name }))} points="Points" /> : <Clock client={client} state={state} />}
+        {ended ? <Result client={client} state={state} won={(name) => (name === null ? t("curling.you-win") : t("curling.wins", { name }))} points="Points" /> : <Clock client={client} state={state} />}
         <StageView
           client={client}
           label={label(state, seat)}
@@ -49,8 +50,8 @@ export function CurlingScreen({ client, drawer }: { client: SessionClient; drawe
         >
           <StageButtons act={act} />
         </StageView>
-        {seat !== null && <Hints state={state} act={act} />}
-        {seat !== null && state.phase !== "over" && <AimTile client={client} state={state} act={act} labels={{ launch: t("curling.slide") }} pull={t("curling.pull-back-from-your-stone")} />}
+        {seat !== null && !ended && <Hints state={state} act={act} />}
+        {seat !== null && !ended && <AimTile client={client} state={state} act={act} labels={{ launch: t("curling.slide") }} pull={t("curling.pull-back-from-your-stone")} />}
       </div>
       <div class="stack side">
         <Log client={client} />

@@ -14,7 +14,7 @@ import { Measures } from "../ui/measures";
 import { BotMark } from "../ui/playername";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
-import { Result } from "../ui/result";
+import { Result, useResultDue } from "../ui/result";
 import { SeriesScore } from "../ui/series";
 import { Clock, NextTurns } from "../ui/turns";
 import { Watching } from "../ui/watching";
@@ -22,6 +22,7 @@ import { Watching } from "../ui/watching";
 export function Duel({ client, drawer }: { client: SessionClient; drawer: boolean }) {
   const state = client.state.value;
   const seat = client.mySeat;
+  const ended = useResultDue(state);
   const act = useAim(client, state, seat, (stage) => (seat === null ? null : stage.bodyOf(seat)));
   return (
     <main class={drawer ? "desk duel drawer" : "desk duel"} id="main" tabIndex={-1}>
@@ -32,13 +33,13 @@ export function Duel({ client, drawer }: { client: SessionClient; drawer: boolea
         <Measures client={client} />
       </div>
       <div class="stack mid">
-        {state.phase === "over" ? <Result client={client} state={state} won={won} points="Damage dealt" /> : <Clock client={client} state={state} />}
+        {ended ? <Result client={client} state={state} won={won} points="Damage dealt" /> : <Clock client={client} state={state} />}
         <StageView client={client} label={stageLabel(state, seat)} class={act.yours ? "aiming" : ""} onStage={act.onStage}>
           <StageButtons act={act} />
           <RimWarning state={state} />
         </StageView>
-        {seat !== null && <Hints state={state} act={act} />}
-        {seat !== null && state.phase !== "over" && <AimTile client={client} state={state} act={act} />}
+        {seat !== null && !ended && <Hints state={state} act={act} />}
+        {seat !== null && !ended && <AimTile client={client} state={state} act={act} />}
       </div>
       <div class="stack side">
         <Log client={client} />
@@ -115,11 +116,11 @@ function PlayerCard({ seat, mine, turn, acting, wins, toWin }: { seat: Seat; min
         <div class="row">
           <h3>{shortName(seat.name)}</h3>
           {seat.kind === "bot" && <BotMark />}
-          <span class="small mute">{seat.out ? (seat.place ? t("duel.place", { place: ordinal(seat.place) }) : t("duel.out")) : !seat.connected ? t("duel.away") : `${title(seat.body)}${mine ? t("duel.you") : ""}${seat.braced ? t("duel.braced") : ""}`}</span>
           <span class="sp" />
           {wins !== null && <Wins won={wins} of={toWin} name={shortName(seat.name)} />}
           <span class="data">{seat.health === null ? "" : Math.ceil(health)}</span>
         </div>
+        <p class="small mute clip">{seat.out ? (seat.place ? t("duel.place", { place: ordinal(seat.place) }) : t("duel.out")) : !seat.connected ? t("duel.away") : `${title(seat.body)}${mine ? t("duel.you") : ""}${seat.braced ? t("duel.braced") : ""}`}</p>
         <div class="hp" role="meter" aria-valuemin={0} aria-valuemax={Math.round(full)} aria-valuenow={Math.ceil(health)} aria-label={t("duel.health-of", { name: shortName(seat.name) })}>
           <i style={{ width: `${100 * share}%`, background: `var(--p${markOfSeat(seat.seat) + 1})`, boxShadow: "inset 0 0 0 1px var(--mark-line)" }} />
           {lost > 0.004 && <b style={{ left: `${100 * share}%`, width: `${100 * lost}%` }} />}

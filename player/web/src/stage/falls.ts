@@ -7,6 +7,18 @@ const GRAVITY = 9.81;
 /** The fastest that a body is taken to be when it goes out [m/s]: a frame that is missing would make it faster. */
 const FASTEST = 8;
 
+/** A body that the world no longer has and that was lower than this has fallen [m]: its event may come frames later. */
+const LOW = -0.3;
+
+/** How high above the mat the picture from above is taken [m]. */
+const ABOVE = 4;
+
+/** How large a body at a height is in a picture from above, against one on the mat or over it. */
+export const sunk = (y: number): number => (y < 0 ? ABOVE / (ABOVE - y) : 1);
+
+/** How far a picture of a half width moves to show a point [m]: not at all for a point in it, and no farther than `most`. */
+export const reaching = (at: number, half: number, most: number): number => Math.sign(at) * Math.min(most, Math.max(0, Math.abs(at) - half));
+
 interface Fall {
   readonly rows: Float32Array;
   readonly velocity: readonly [number, number, number];
@@ -28,7 +40,12 @@ export class Falls {
   /** What is drawn now, 12 numbers for each body. */
   track(rows: Float32Array, active: readonly boolean[], now: number): void {
     for (let body = 0; body < active.length && 12 * body + 12 <= rows.length; body++) {
-      if (!active[body] || this.falls.has(body)) continue;
+      if (this.falls.has(body)) continue;
+      if (!active[body]) {
+        const last = this.before.get(body);
+        if (last && last.rows[1]! < LOW) this.falls.set(body, { rows: last.rows, velocity: last.velocity, born: last.at });
+        continue;
+      }
       this.places.delete(body);
       const here = rows.slice(12 * body, 12 * body + 12);
       const last = this.before.get(body);
@@ -44,7 +61,7 @@ export class Falls {
     if (!last) return null;
     const place = [last.rows[0]!, Math.max(0, last.rows[1]!), last.rows[2]!] as const;
     this.places.set(body, place);
-    if (fallen) this.falls.set(body, { rows: last.rows, velocity: last.velocity, born: now });
+    if (fallen && !this.falls.has(body)) this.falls.set(body, { rows: last.rows, velocity: last.velocity, born: now });
     return place;
   }
 

@@ -5,6 +5,7 @@ import type { Topology, TopologyBody } from "../wire/frames";
 import { drawsInSoftware } from "./browser";
 import { CRACK, DARKEST, cracksOf, cracksShown, jagged } from "./cracks";
 import type { Crack } from "./cracks";
+import { reaching, sunk } from "./falls";
 import { arenaOf, hull, middleOf, outlineOf } from "./outline";
 import type { Point } from "./outline";
 import { INK, PROP, SIGNAL, WORLD } from "./palette";
@@ -21,6 +22,8 @@ interface FlatBody {
   /** Its outline over ground; empty: it is not shown. */
   outline: readonly Point[];
   seen: readonly Point[];
+  /** How large it is drawn: less than 1 below the mat. */
+  size: number;
   /** The share of its health that is lost, its cracks in its own coordinates, and over ground. */
   damage: number;
   readonly cracks: readonly Crack[];
@@ -29,6 +32,14 @@ interface FlatBody {
 
 /** A mat is turned upright where it is drawn so much larger then, and back where it is larger again. */
 const UPRIGHT = 1.5;
+
+/** The picture moves no farther than this to show a body beyond the rim [m], and by this share of the way in each frame. */
+const FOLLOWED = 1;
+const FOLLOWING = 0.2;
+/** What is kept between a body's middle and the side of the picture [m]. */
+const MARGIN = 0.35;
+/** A body that is drawn smaller than this is lower than the mat is thick. */
+const UNDER = 0.93;
 
 export class FlatView implements View {
   readonly element = document.createElement("canvas");
@@ -42,7 +53,11 @@ export class FlatView implements View {
   private ratio = 1;
   private scale = 100;
   private house: House | null = null;
+  /** What is in the middle of the picture: of the mat at rest, and nearer to a body that goes over the rim. */
   private middle = { x: 0, z: 0 };
+  private rest = { x: 0, z: 0 };
+  /** Half the lengths of the mat [m]: a body within them moves no picture. */
+  private half = { x: 0, z: 0 };
   /** Whether x grows upwards and z to the right: a long mat on a tall stage. */
   private upright = false;
   private aim: AimPicture | null = null;
@@ -62,7 +77,7 @@ export class FlatView implements View {
     const arena = arenaOf(topology.bodies);
     this.outline = arena ? outlineOf(arena).corners : [];
     this.walls = topology.bodies.filter((body) => body.kind === "static" && body !== arena).map((body) => hull(pairs(body.vertices)));
-    this.bodies = topology.bodies.filter((body) => body.kind !== "static").map((body) => ({ body, ...eyesOf(body), colour: PROP, outline: [], seen: [], damage: 0, cracks: cracksOf(greatest(body.vertices, 0), greatest(body.vertices, 2)), split: [] }));
+    this.bodies = topology.bodies.filter((body) => body.kind !== "static").map((body) => ({ body, ...eyesOf(body), colour: PROP, outline: [], seen: [], size: 1, damage: 0, cracks: cracksOf(greatest(body.vertices, 0), greatest(body.vertices, 2)), split: [] }));
     this.resize(this.size.width, this.size.height);
   }
 
@@ -133,6 +148,7 @@ export class FlatView implements View {
       const { vertices } = one.body;
       for (let k = 0; k < vertices.length; k += 3) flat.push(place(vertices[k]!, vertices[k + 1]!, vertices[k + 2]!));
       one.outline = hull(flat);
+      one.size = sunk(r[at + 1]!);
       one.seen = one.eyes.map(([x, y, z]) => place(x, y, z));
       one.split = one.cracks.slice(0, cracksShown(one.damage)).map((crack) => crack.map(([x, z]) => place(x, 0, z)));
     });
@@ -140,7 +156,27 @@ export class FlatView implements View {
     this.ring = ring !== null && poses.active[ring] ? [poses.rows[12 * ring]!, poses.rows[12 * ring + 2]!] : null;
   }
 
+  /** Move the picture towards the bodies that are beyond it. Returns whether it still moves. */
+  private lean(): boolean {
+    const to = { x: 0, z: 0 };
+    const [width, height] = [this.size.width / 2 / this.scale, this.size.height / 2 / this.scale];
+    const [halfX, halfZ] = this.upright ? [height, width] : [width, height];
+    for (const { outline, size } of this.bodies) {
+      if (!outline.length) continue;
+      const at = middleOf(outline);
+      const [x, z] = [reaching((at.x - this.rest.x) * size, Math.max(this.half.x, halfX - MARGIN), FOLLOWED), reaching((at.z - this.rest.z) * size, Math.max(this.half.z, halfZ - MARGIN), FOLLOWED)];
+      if (Math.abs(x) > Math.abs(to.x)) to.x = x;
+      if (Math.abs(z) > Math.abs(to.z)) to.z = z;
+    }
+    const share = document.documentElement.dataset["motion"] === "less" ? 0 : FOLLOWING;
+    const [x, z] = [this.rest.x + to.x - this.middle.x, this.rest.z + to.z - this.middle.z];
+    const still = share === 0 || Math.hypot(x, z) < 0.004;
+    this.middle = still ? this.middle : { x: this.middle.x + share * x, z: this.middle.z + share * z };
+    return !still;
+  }
+
   render(): boolean {
+    const moves = this.lean();
     const g = this.context;
     const k = this.scale * this.ratio;
     g.setTransform(1, 0, 0, 1, 0, 0);
@@ -150,20 +186,31 @@ export class FlatView implements View {
     else g.setTransform(k, 0, 0, k, width - this.middle.x * k, height - this.middle.z * k);
     g.lineJoin = "round";
     g.lineCap = "round";
+    // What falls goes under the mat and away from the eye.
+    const below = (one: FlatBody): boolean => one.size < UNDER;
+    this.bodies.forEach((one, i) => below(one) && this.drawBody(g, one, this.chosen.includes(i)));
     this.drawMat(g);
     for (const wall of this.walls) this.fill(wall, WALL, INK, 0.02);
-    this.bodies.forEach((one, i) => {
-      if (!one.outline.length) return;
-      const marked = this.chosen.includes(i);
-      this.fill(one.outline, one.colour, marked ? SIGNAL : INK, marked ? 0.04 : 0.02);
-      if (one.damage > 0) this.scar(g, one);
-      for (const [x, z] of one.seen) {
-        this.dot(x, z, one.eye, "#FFFFFF");
-        this.dot(x, z, one.eye * 0.55, INK);
-      }
-    });
+    this.bodies.forEach((one, i) => below(one) || this.drawBody(g, one, this.chosen.includes(i)));
     this.drawAim(g);
-    return false;
+    return moves;
+  }
+
+  private drawBody(g: CanvasRenderingContext2D, one: FlatBody, marked: boolean): void {
+    if (!one.outline.length) return;
+    g.save();
+    const { x, z } = this.rest;
+    g.translate(x, z);
+    g.scale(one.size, one.size);
+    g.translate(-x, -z);
+    g.globalAlpha = one.size;
+    this.fill(one.outline, one.colour, marked ? SIGNAL : INK, marked ? 0.04 : 0.02);
+    if (one.damage > 0) this.scar(g, one);
+    for (const [px, pz] of one.seen) {
+      this.dot(px, pz, one.eye, "#FFFFFF");
+      this.dot(px, pz, one.eye * 0.55, INK);
+    }
+    g.restore();
   }
 
   /** Darker, and split, the more of its health a body has lost. */
@@ -292,9 +339,10 @@ export class FlatView implements View {
     const [w, h] = [Math.max(1, Math.round(width * this.ratio)), Math.max(1, Math.round(height * this.ratio))];
     if (this.element.width !== w || this.element.height !== h) Object.assign(this.element, { width: w, height: h });
     const middle = this.outline.length ? middleOf(this.outline) : { x: 0, z: 0 };
-    const reach = (axis: 0 | 1, from: number) => 1.08 * Math.max(0.5, ...this.outline.map((corner) => Math.abs(corner[axis] - from)));
-    this.middle = middle;
-    const [along, across] = [2 * reach(0, middle.x), 2 * reach(1, middle.z)];
+    const reach = (axis: 0 | 1, from: number) => Math.max(0.5, ...this.outline.map((corner) => Math.abs(corner[axis] - from)));
+    this.middle = this.rest = middle;
+    this.half = { x: reach(0, middle.x), z: reach(1, middle.z) };
+    const [along, across] = [2.16 * this.half.x, 2.16 * this.half.z];
     const [lying, standing] = [Math.min(width / along, height / across), Math.min(width / across, height / along)];
     this.upright = standing > (this.upright ? 1 : UPRIGHT) * lying;
     this.scale = this.upright ? standing : lying;

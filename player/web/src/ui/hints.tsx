@@ -43,7 +43,7 @@ export function Hints({ state, act }: { state: SessionState; act: Act }) {
     if (shown) see([shown]);
     setShown(null);
   }, [mine]);
-  if (state.phase === "over" || !kept) return null;
+  if (!kept) return null;
   if (!shown || !mine || seen.value.includes(shown)) return <div class="hints" />;
   const at = all.indexOf(shown) + 1;
   return (

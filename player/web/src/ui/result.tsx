@@ -5,6 +5,7 @@ import { api, busy, leave, nextOpponent, now, rematch, replay } from "../app/sto
 import { damageByPair, ratingChange } from "../session/afterwards";
 import type { SessionClient } from "../session/client";
 import type { Seat, SessionState } from "../session/state";
+import { FALL_S } from "../stage/falls";
 import { markOfSeat } from "../stage/palette";
 import { fixed, group, shortName } from "../text/format";
 import { t } from "../text/words";
@@ -19,6 +20,22 @@ import { SeriesScore } from "./series";
 /** How often, and for how long, the page looks whether somebody asked for a rematch and what the ratings are now. */
 const LOOK_MS = 2000;
 const LOOKS = 90;
+
+/** For so long the end of a match is seen before its result is shown, which takes a part of the stage [ms]. */
+const SEEN_MS = 1000 * FALL_S + 300;
+
+/** Whether to show the result: at once where the match was over before. */
+export function useResultDue(state: SessionState): boolean {
+  const over = state.phase === "over";
+  const [seen, setSeen] = useState(over);
+  useEffect(() => {
+    if (!over) setSeen(false);
+    if (!over || seen) return undefined;
+    const timer = setTimeout(() => setSeen(true), SEEN_MS);
+    return () => clearTimeout(timer);
+  }, [over]);
+  return over && seen;
+}
 
 /** The link to the recording of a session, which shows its picture where it is posted. */
 export const linkToRecording = (token: string): string => `${location.origin}${at(`/r/${token}`)}`;
