@@ -53,7 +53,7 @@ function Live({ client }: { client: SessionClient }) {
         {state.phase !== "lobby" && (
           <span class="data mute wide">
             {client.role === "observer" ? t("session.watching") : ""}
-            {`${hz} Hz`}
+            <span class="hz">{`${hz} Hz`}</span>
           </span>
         )}
         {state.phase !== "lobby" && state.phase !== "over" && (
