@@ -14,10 +14,12 @@ import resource
 import struct
 import sys
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
+from tussle.lobby.machine_code import NotStored, only_loading
 from tussle.server.recordings.export.camera_pose import CameraPose
 from tussle.server.recordings.export.clip import BodyTrack
 from tussle.server.recordings.frame_store import Array
@@ -65,10 +67,17 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 1))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     still: Still = pickle.load(sys.stdin.buffer)
+    picture = None
+    with suppress(NotStored), only_loading():
+        picture = _draw(still)
+    sys.stdout.buffer.write(encode_png(_draw(still) if picture is None else picture))
+
+
+def _draw(still: Still) -> Array:
     from tussle.server.recordings.export.picture_maker import PictureMaker
 
     maker = PictureMaker(still.size, still.view, still.bounds, still.bench)
-    sys.stdout.buffer.write(encode_png(maker.draw(still.tracks, still.rows, still.active)))
+    return maker.draw(still.tracks, still.rows, still.active)
 
 
 if __name__ == "__main__":
