@@ -19,6 +19,10 @@ describe("aim", () => {
   it("begins at the nearest living foe", () => {
     expect(firstAim(brief, 0).azimuth).toBeCloseTo(45);
   });
+  it("begins with a launch, and in a mode without one with the first kind that it has", () => {
+    const of = (...names: string[]) => firstAim(readBrief({ seat: 0, actions: { kinds: names.map((kind) => ({ kind })) } }), 0).kind;
+    expect([of("brace", "launch"), of("flick"), of("flick", "spin"), of()]).toEqual(["launch", "flick", "flick", "launch"]);
+  });
   it("points away from the pull; 1 m is 3.5 m/s, capped", () => {
     const aim = firstAim(brief, 0);
     expect(pulled(aim, -1, 0, 4)).toMatchObject({ azimuth: 0, power: 0.875, spin: 0 });

@@ -31,8 +31,12 @@ export function takes(kind: ActionKind | undefined, field: string): boolean {
   return kind?.fields !== undefined && field in kind.fields;
 }
 
-/** A first aim: at the nearest living foe, at two thirds of the power. */
-export function firstAim(brief: Brief, seat: number, kind = "launch"): Aim {
+/** What a body does at first in the modes that have it; a mode of one's own has kinds of its own. */
+export const LAUNCH = "launch";
+
+/** A first aim: at the nearest living foe, at two thirds of the power, of the kind "launch" or else the first that the mode has. */
+export function firstAim(brief: Brief, seat: number): Aim {
+  const kind = brief.kinds.some((one) => one.kind === LAUNCH) ? LAUNCH : (brief.kinds[0]?.kind ?? LAUNCH);
   const here = brief.positions[seat] ?? [0, 0, 0];
   let nearest = Infinity;
   let azimuth = 0;

@@ -5,11 +5,12 @@ import { computed, signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Act as Key } from "../app/keys";
 import { notify } from "../app/store";
-import { bearing, firstAim, fullSpeed, NUDGES, nudged, pulled, PULL, takes, TICK, toAction } from "../session/aim";
+import { bearing, firstAim, fullSpeed, LAUNCH, NUDGES, nudged, pulled, PULL, takes, TICK, toAction } from "../session/aim";
 import type { Aim, Nudge } from "../session/aim";
 import type { SessionClient } from "../session/client";
 import type { ActionKind } from "../generated/eventdata";
 import type { SessionState } from "../session/state";
+import { title } from "../session/wording";
 import type { Drawn } from "../stage/shown";
 import type { Stage } from "../stage/stage";
 import { fixed, group } from "../text/format";
@@ -41,7 +42,7 @@ export interface Act {
 /** body: returns the number of the body that the seat aims, or null. */
 export function useAim(client: SessionClient, state: SessionState, seat: number | null, body: (stage: Stage) => number | null): Act {
   const stage = useRef<Stage | null>(null);
-  const aim = useMemo(() => signal<Aim>({ kind: "launch", azimuth: 0, elevation: 0, power: 0.66, spin: 0 }), [client]);
+  const aim = useMemo(() => signal<Aim>({ kind: LAUNCH, azimuth: 0, elevation: 0, power: 0.66, spin: 0 }), [client]);
   const pull = useMemo(() => signal<{ x: number; z: number } | null>(null), [client]);
   const [sent, setSent] = useState<Sent>(null);
   const [wire, setWire] = useState(false);
@@ -270,7 +271,7 @@ export function AimTile({ client, state, act, labels = LABELS.value, pull = t("a
       </div>
       <div class="go">
         <button class={yours ? "btn now l" : "btn l"} disabled={!on} onClick={act.launch} data-test="launch">
-          {sent ? (sent.tick === null ? t("aiming.sent") : t("aiming.tick", { tick: group(sent.tick) })) : (labels[aim.kind] ?? t("aiming.act"))}
+          {sent ? (sent.tick === null ? t("aiming.sent") : t("aiming.tick", { tick: group(sent.tick) })) : (labels[aim.kind] ?? title(aim.kind))}
         </button>
       </div>
     </section>

@@ -179,7 +179,6 @@ export const match = {
 
   "aiming.hop": "Hop",
   "aiming.aim": "Aim",
-  "aiming.act": "Act",
   "aiming.spin": "Spin",
   "aiming.sent": "Sent",
   "aiming.brace": "Brace",
