@@ -48,7 +48,10 @@ DHAT_SHARE = 1e-3
 MOTION_SHARE = 1e-3
 """The default tolerance of a step, in units of its own motion, or of the motion that friction takes for none."""
 PART_ITERATIONS = 20
-"""The iterations that each further part of a tick has at least, when earlier ones used up the limit of the scene."""
+"""The iterations that each further part of a tick adds to the limit of the scene."""
+PART_RESERVED = 12
+"""How many of them no earlier part takes. After as many all but a few bodies of a pile have converged
+(bench/physics/growth.md)."""
 LOAD_MAX = 1.5
 """The impulse between two bodies in a step from which on they collide, in units of the weight of the lighter one times
 the step: one that rests on another is at 1."""
@@ -66,7 +69,7 @@ def step(
     """Advance one tick of ``dt`` [s] (the scene's by default) and return the next state and its report.
 
     A tick in which bodies collide at high speed is solved in up to SUBSTEPS_MAX parts. They share the iteration limit
-    of the scene; a part has at least PART_ITERATIONS.
+    of the scene and PART_ITERATIONS for each part after the first; each of these has at least PART_RESERVED.
 
     Raises Refused (bad_control) if the control names a body or handle that does not exist or holds a number that is
     not finite. Raises SolverFailed if the step produced a number that is not finite. ``state`` is unchanged in both
@@ -104,9 +107,10 @@ def _advance(
     second = len(state.q_past) > 0
     q_past, v_past, collided = *carry_past(state, q, v, model.dt), state.collided
     parts = count_substeps(model.bulks, active, q, v, h, model.scene.dhat)
-    tick, iterations = state.tick, model.scene.max_iterations
+    tick, left = state.tick, model.scene.max_iterations + PART_ITERATIONS * (parts - 1)
     reports: list[StepReport] = []
     for part in range(parts):
+        iterations = left - PART_RESERVED * (parts - 1 - part)
         if second and part == 0 and h / parts != model.dt:
             q_past, v_past = free_past(model.tables, model.gravity, q, v, h / parts)
         state = State(q, v, active, tick, state.broken, q_past, v_past, collided)
@@ -123,11 +127,11 @@ def _advance(
             for count in range(report.iterations):
                 iterates.append(_solve_part(model, state, first, control, h / parts, time, count, halt)[0].q)
             iterates.append(end.q)
+        left -= report.iterations
         if first is not state.collided:
             report = replace(report, iterations=spent + report.iterations)
         q, v, q_past, v_past, collided = end.q, end.v, end.q_past, end.v_past, end.collided
         reports.append(report)
-        iterations = max(PART_ITERATIONS, iterations - report.iterations)
     report = _joined(reports)
     broken = state.broken
     if model.joints:

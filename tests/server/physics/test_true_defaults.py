@@ -155,6 +155,29 @@ def test_bodies_stay_on_their_sides(speed: float, dt: float) -> None:
         assert met and centres(model, state)[0, 0] < centres(model, state)[1, 0]
 
 
+def test_the_parts_of_a_tick_share_its_iterations() -> None:
+    """A part that needs more iterations than the scene allows a tick takes those that the other parts do not need."""
+    stone = Material(density=1000.0, stiffness=5e7)
+    bodies = [
+        Body(
+            name,
+            box(0.1),
+            stone,
+            position=(-side, 0, 0),
+            velocity=(10 * side, 0, 0),
+            rotation=(1, 0.3, side, 0),
+        )
+        for name, side in (("a", 0.5), ("b", -0.5))
+    ]
+    model, state = compile_scene(scene(bodies, gravity=(0, 0, 0), dt=1 / 60, max_iterations=4))
+    most = 0
+    for _ in range(6):
+        state, report = step(model, state)
+        most = max(most, report.iterations)
+        assert report.converged
+    assert most > model.scene.max_iterations
+
+
 def test_a_tick_of_parts_reports_the_whole_blow() -> None:
     """The impulse of a tick that is solved in parts is the momentum exchanged in it."""
     ice = Material(density=500.0, stiffness=4e6, friction=0.0)
