@@ -30,6 +30,8 @@ describe("curling", () => {
     const state = play([...begun, ["blow", { a: 4, b: 0, impulse_Ns: 12.34, point: [6, 0.1, 0] }], ["stone_lost", { stone: 0, cause: "off" }], ["end_scored", { end: 1, seat: 1, points: 2, total: [0, 2] }]]);
     const said = state.log.map((row) => row.parts.map((part) => part.text).join(""));
     expect(said).toContain("A stone of otto touched one of ada, 12.3 N·s");
+    const turned = play([...begun, ["blow", { a: 0, b: 4, impulse_Ns: 12.34, point: [6, 0.1, 0] }]]);
+    expect(turned.log.at(-1)?.parts[0]?.text).toBe("A stone of otto touched one of ada, ");
     expect(said).toContain("ada’s stone is off the sheet");
     expect(said.at(-1)).toBe("End 1: 2 for otto");
     expect(state.seats.map((seat) => seat.score)).toEqual([0, 2]);

@@ -104,10 +104,10 @@ function Wins({ won, of, name }: { won: number; of: number; name: string }) {
 
 /** wins: rounds won in a match of several; null: it has only one. */
 function PlayerCard({ seat, mine, turn, acting, wins, toWin }: { seat: Seat; mine: boolean; turn: boolean; acting: boolean; wins: number | null; toWin: number }) {
-  const full = seat.full ?? seat.health ?? 1;
+  const full = seat.full ?? seat.health ?? 0;
   const health = seat.health ?? full;
-  const share = Math.max(0, Math.min(1, health / full));
-  const lost = Math.min(1 - share, seat.lost / full);
+  const share = full > 0 ? Math.max(0, Math.min(1, health / full)) : 0;
+  const lost = full > 0 ? Math.min(1 - share, seat.lost / full) : 0;
   const classes = ["pc", turn ? "turn" : "", turn && mine && acting ? "now" : "", seat.out ? "out" : "", seat.connected || seat.kind === "bot" ? "" : "away"].join(" ");
   return (
     <li class={classes} data-seat={seat.seat} aria-current={turn ? "true" : undefined}>
@@ -118,13 +118,15 @@ function PlayerCard({ seat, mine, turn, acting, wins, toWin }: { seat: Seat; min
           {seat.kind === "bot" && <BotMark />}
           <span class="sp" />
           {wins !== null && <Wins won={wins} of={toWin} name={shortName(seat.name)} />}
-          <span class="data">{seat.health === null ? "" : Math.ceil(health)}</span>
+          <span class="data">{full > 0 ? Math.ceil(health) : ""}</span>
         </div>
         <p class="small mute clip">{seat.out ? (seat.place ? t("duel.place", { place: ordinal(seat.place) }) : t("duel.out")) : !seat.connected ? t("duel.away") : `${title(seat.body)}${mine ? t("duel.you") : ""}${seat.braced ? t("duel.braced") : ""}`}</p>
-        <div class="hp" role="meter" aria-valuemin={0} aria-valuemax={Math.round(full)} aria-valuenow={Math.ceil(health)} aria-label={t("duel.health-of", { name: shortName(seat.name) })}>
-          <i style={{ width: `${100 * share}%`, background: `var(--p${markOfSeat(seat.seat) + 1})`, boxShadow: "inset 0 0 0 1px var(--mark-line)" }} />
-          {lost > 0.004 && <b style={{ left: `${100 * share}%`, width: `${100 * lost}%` }} />}
-        </div>
+        {full > 0 && (
+          <div class="hp" role="meter" aria-valuemin={0} aria-valuemax={Math.round(full)} aria-valuenow={Math.ceil(health)} aria-label={t("duel.health-of", { name: shortName(seat.name) })}>
+            <i style={{ width: `${100 * share}%`, background: `var(--p${markOfSeat(seat.seat) + 1})`, boxShadow: "inset 0 0 0 1px var(--mark-line)" }} />
+            {lost > 0.004 && <b style={{ left: `${100 * share}%`, width: `${100 * lost}%` }} />}
+          </div>
+        )}
       </div>
     </li>
   );

@@ -60,7 +60,8 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       const blow = readBlow(d, event.tick);
       if (blow.impulse < QUIET) return null;
       if (state.mode === "curling") {
-        const [a, b] = [ownerOf(state.curling, blow.a), ownerOf(state.curling, blow.b)];
+        const [hit, other] = blow.b === state.curling.stone ? [blow.b, blow.a] : [blow.a, blow.b];
+        const [a, b] = [ownerOf(state.curling, hit), ownerOf(state.curling, other)];
         const whose = a === b ? t("wording.two-stones-of-touched", { a: name(a) }) : t("wording.a-stone-of-touched-one", { a: name(a), b: name(b) });
         return { v: event.v, tick: blow.tick, turn: false, seat: null, parts: [{ text: whose, strong: false }, { text: measured("impulse", blow.impulse), strong: true }] };
       }
