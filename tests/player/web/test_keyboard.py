@@ -13,6 +13,7 @@ from tests.support.paths import ROOT
 from tests.support.person import Person, in_browser, serious
 from tests.support.practice import practise
 from tests.support.web_servers import Servers
+from tests.test_tutorial import write as write_tutorial_file
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore
 
@@ -141,22 +142,30 @@ def store_url(valkey: Binary, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield store.url
 
 
-@pytest.fixture
-def fragile(store_url: str) -> Iterator[Servers]:
-    """A server with a mode of a user's own."""
-    running = Servers(store_url, MODES=str(ROOT / "examples" / "fragile_duel.py"), ALONE_S="0")
+@pytest.fixture(scope="module")
+def own_modes(store_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A server with two modes of a user's own: an example, and that of the tutorial."""
+    putt = write_tutorial_file("putt.py", tmp_path_factory.mktemp("modes"))
+    running = Servers(store_url, MODES=f"{ROOT / 'examples' / 'fragile_duel.py'},{putt}", ALONE_S="0")
     try:
         yield running
     finally:
         running.close()
 
 
-def test_a_mode_of_ones_own_is_played_to_its_end(browser: Any, fragile: Servers) -> None:
+@pytest.fixture(scope="module")
+def own_address(own_modes: Servers) -> Iterator[str]:
+    """The address of that server, with bots that play on demand."""
+    server = own_modes.do(own_modes.stack.server())
+    bots = own_modes.do(own_modes.stack.bots(0, 0, "--serve", SERVER_URL=server.url))
+    yield server.url
+    own_modes.do(bots.kill())
+
+
+def test_a_mode_of_ones_own_is_played_to_its_end(browser: Any, own_address: str) -> None:
     """From the first page, where it is in the row of modes with a form for its parameters, against a bot to the
     result."""
-    server = fragile.do(fragile.stack.server())
-    bots = fragile.do(fragile.stack.bots(0, 0, "--serve", SERVER_URL=server.url))
-    mira = Person(browser, server.url, "Mira")
+    mira = Person(browser, own_address, "Mira")
     choose_mode(mira, "Fragile")
     mira.page.wait_for_selector("[data-test=params]")
     mira.reach("at.closest('[data-test=params]')")
@@ -179,4 +188,19 @@ def test_a_mode_of_ones_own_is_played_to_its_end(browser: Any, fragile: Servers)
     mira.shoot("keyboard-own-mode")
     leave(mira)
     mira.close()
-    fragile.do(bots.kill())
+
+
+def test_the_mode_of_the_tutorial_is_played_to_its_end(browser: Any, own_address: str) -> None:
+    """Its only kind of action is one that no other mode has. None is refused, and nobody has health."""
+    mira = Person(browser, own_address, "Mira")
+    choose_mode(mira, "Putt")
+    mira.reach("at.dataset.test === 'play-now'")
+    mira.page.keyboard.press("Enter")
+    mira.page.wait_for_selector("[data-test=launch]:enabled >> text=Flick")
+    assert mira.page.locator("[role=meter]").count() == 0
+    mira.reach("at.dataset.test === 'stage'")
+    press_until_over(mira)
+    assert mira.evaluate("window.__test.state().seats.every((seat) => seat.cause === '')")
+    mira.shoot("keyboard-tutorial-mode")
+    leave(mira)
+    mira.close()
