@@ -3,6 +3,7 @@ test_browser.py."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -201,6 +202,7 @@ def test_the_mode_of_the_tutorial_is_played_to_its_end(browser: Any, own_address
     mira.reach("at.dataset.test === 'stage'")
     press_until_over(mira)
     assert mira.evaluate("window.__test.state().seats.every((seat) => seat.cause === '')")
+    assert re.search(r"\bwins?$", mira.page.inner_text("[data-test=over] h1, [data-test=over] h2"))
     mira.shoot("keyboard-tutorial-mode")
     leave(mira)
     mira.close()

@@ -93,7 +93,17 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       return row(str(d, "end") === "limit" ? t("wording.the-turn-reached-its-limit") : t("wording.all-bodies-are-at-rest"));
     case "result": {
       const result = readResult(d);
-      const won = state.mode === "curling" && result.cause === "points" ? t("wording.wins", { name: name(result.winner ?? -1), sort: [...result.points].sort((a, b) => b - a).join(" to ") }) : `${name(result.winner ?? -1)} ${result.cause === "bouts" ? t("wording.wins-the-match") : result.cause === "rounds" ? t("wording.wins-on-health") : t("wording.is-the-last-one-standing")}`;
+      const winner = name(result.winner ?? -1);
+      const won =
+        state.mode === "curling" && result.cause === "points"
+          ? t("wording.wins", { name: winner, sort: [...result.points].sort((a, b) => b - a).join(" to ") })
+          : result.cause === "bouts"
+            ? `${winner} ${t("wording.wins-the-match")}`
+            : result.cause === "rounds"
+              ? `${winner} ${t("wording.wins-on-health")}`
+              : result.cause === "last_standing"
+                ? `${winner} ${t("wording.is-the-last-one-standing")}`
+                : t("curling.wins", { name: winner });
       return row(result.winner === null ? t("wording.nobody-is-ahead-a-draw") : won, true, result.winner);
     }
     case "slot_granted":
