@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.stack import until
 from tussle.cli.guard import alive
 from tussle.cli.supervisor import ChildDied, RestartPolicy, Supervisor, rotate
 
@@ -54,15 +54,8 @@ asyncio.run(main())
 """
 
 
-async def until_true(check: Callable[[], bool]) -> None:
-    """Poll: a child's log and its end send no notification to this process."""
-    async with asyncio.timeout(60):
-        while not check():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
 async def until_ready(supervisor: Supervisor) -> None:
-    await until_true(lambda: all(child.last_lines() == ["ready"] for child in supervisor.children))
+    await until(lambda: all(child.last_lines() == ["ready"] for child in supervisor.children), "ready", 60)
 
 
 async def test_children_stop_newest_first(tmp_path: Path) -> None:
@@ -186,11 +179,11 @@ async def test_a_killed_child_is_restarted_with_its_process_group_gone(tmp_path:
         )
         first, worker = child.pid, other.pid
         watching = asyncio.ensure_future(supervisor.watch(lambda death, delay_s: deaths.append(str(death))))
-        await until_true(lambda: bool(child.last_lines()))
+        await until(child.last_lines, "the first line", 60)
         grandchild = int(child.last_lines()[0])
         os.kill(first, signal.SIGKILL)
-        await until_true(lambda: child.pid != first and len(child.last_lines()) == 2)
-        await until_true(lambda: not alive(grandchild))
+        await until(lambda: child.pid != first and len(child.last_lines()) == 2, "the new process", 60)
+        await until(lambda: not alive(grandchild), "the end of the old group", 60)
         assert deaths == ["server ended unexpectedly with signal 9 (SIGKILL)"]
         assert alive(child.pid) and other.pid == worker and alive(worker)
         watching.cancel()

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.conftest import World
+from tests.conftest import World, until
 from tussle.lobby.errors import Conflict, StoreError
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore
@@ -66,6 +66,10 @@ async def test_a_store_that_is_closed_while_it_connects_leaves_no_connection(sto
     """Closed after each number of steps of a first call: that call ends, and the store has no client more than
     before."""
     before = await clients(store)
+
+    async def gone() -> bool:
+        return await clients(store) <= before
+
     for steps in range(30):
         closed = Store(store.url, "x")
         call = asyncio.create_task(closed.call("ECHO", "late"))
@@ -74,9 +78,7 @@ async def test_a_store_that_is_closed_while_it_connects_leaves_no_connection(sto
         await closed.close()
         (end,) = await asyncio.gather(call, return_exceptions=True)
         assert end == "late" or isinstance(end, StoreError)
-        async with asyncio.timeout(20):
-            while await clients(store) > before:  # noqa: ASYNC110 - the store tells nobody
-                await asyncio.sleep(0.01)
+        await until(gone)
 
 
 async def clients(store: Store) -> int:

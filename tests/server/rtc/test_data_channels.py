@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import until
 from tests.support.rtc import offer_text
+from tests.support.stack import children, until
 from tussle.lobby.settings import Settings
 from tussle.server.rtc.data_channels import DataChannels
 from tussle.server.rtc.ice_servers import configuration_of
@@ -38,24 +39,14 @@ class Owner:
 @contextlib.asynccontextmanager
 async def kept(channels: DataChannels) -> AsyncIterator[int]:
     """Run the process. Yields its id."""
-    before = children()
-
-    async def started() -> bool:
-        return bool(children() - before)
-
+    before = set(children(os.getpid()))
     keeping = asyncio.create_task(channels.keep())
     try:
-        await until(started, 60)
-        yield (children() - before).pop()
+        started = await until(lambda: set(children(os.getpid())) - before, "the process", 60)
+        yield started.pop()
     finally:
         keeping.cancel()
         await asyncio.wait([keeping])
-
-
-def children() -> set[int]:
-    """The processes that this one has started."""
-    own = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for path in own for pid in path.read_text().split()}
 
 
 def udp_sockets(pid: int) -> int:
@@ -78,14 +69,14 @@ async def test_an_offer_before_the_process_runs_is_answered() -> None:
     channels.add_candidate(number, "candidate:1 1 udp 2130706431 127.0.0.1 40000 typ host")
     channels.close(channels.open(left, offer, "127.0.0.1"))
     async with kept(channels) as pid:
-        await until(lambda: answered(early), 60)
+        await until(lambda: early.answers, "the answer", 60)
         late_number = channels.open(late, offer, "127.0.0.1")
-        await until(lambda: answered(late), 60)
+        await until(lambda: late.answers, "the answer", 60)
         assert udp_sockets(pid) == 2
         channels.close(number)
         channels.close(late_number)
         channels.close(channels.open(left, offer, "127.0.0.1"))
-        await until(lambda: is_without_sockets(pid), 60)
+        await until(lambda: udp_sockets(pid) == 0, "closed sockets", 60)
     assert (len(early.answers), len(late.answers), left.answers) == (1, 1, [])
     assert early.ended == left.ended == late.ended == []
 
@@ -103,20 +94,8 @@ async def test_a_process_that_cannot_be_started_closes_early_offers(
     channels.open(owner, await offer_text(), "127.0.0.1")
     monkeypatch.setattr(asyncio, "create_subprocess_exec", none)
     keeping = asyncio.create_task(channels.keep())
-    await until(lambda: is_closed(owner))
+    await until(lambda: owner.ended, "the end of the offer")
     keeping.cancel()
     await asyncio.wait([keeping])
     assert owner.ended == ["process_lost"]
     assert channels._early == [] and len(channels) == 0
-
-
-async def answered(owner: Owner) -> bool:
-    return bool(owner.answers)
-
-
-async def is_closed(owner: Owner) -> bool:
-    return bool(owner.ended)
-
-
-async def is_without_sockets(pid: int) -> bool:
-    return udp_sockets(pid) == 0

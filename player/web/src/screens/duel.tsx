@@ -63,7 +63,7 @@ function won(name: string | null, cause: string): string {
   if (cause === "bouts") return name === null ? t("duel.you-win-the-match") : t("duel.wins-the-match", { name });
   if (cause === "rounds") return name === null ? t("duel.you-win-on-health") : t("duel.wins-on-health", { name });
   if (cause === "last_standing") return name === null ? t("duel.you-are-the-last-one") : t("duel.is-the-last-one-standing", { name });
-  return name === null ? t("curling.you-win") : t("curling.wins", { name });
+  return name === null ? t("result.you-win") : t("result.wins", { name });
 }
 
 function stageLabel(state: SessionState, seat: number | null): string {

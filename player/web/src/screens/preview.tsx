@@ -127,7 +127,7 @@ export function Preview({ running }: { running: readonly SessionView[] }) {
         <span class={state.phase === "over" ? "tag end" : "tag run"}>{state.phase === "over" ? t("preview.just-ended") : t("preview.live")}</span>
         <b>{sessionTitle(state)}</b>
         <span class="small mute">
-          {leader ? t("preview.is-the-last-one-standing", { name: shortName(leader.name) }) : `${names.join(names.length > 2 ? ", " : " and ")}${state.round ? t("preview.round", { round: state.round }) : ""}`}
+          {leader ? t("result.wins", { name: shortName(leader.name) }) : `${names.join(names.length > 2 ? ", " : " and ")}${state.round ? t("preview.round", { round: state.round }) : ""}`}
         </span>
         <span class="sp" />
         <button class="btn s" onClick={() => void watch(shown.token)}>

@@ -11,6 +11,13 @@ import type { LogRow, SessionState } from "./state";
 /** A blow with a smaller impulse gets no line [N s]. */
 const QUIET = 1;
 
+/** What the winner does, by the cause of the end; in any other case the winner "wins". */
+const WON = new Map<string, "wording.wins-the-match" | "wording.wins-on-health" | "wording.is-the-last-one-standing">([
+  ["bouts", "wording.wins-the-match"],
+  ["rounds", "wording.wins-on-health"],
+  ["last_standing", "wording.is-the-last-one-standing"],
+]);
+
 export function describe(state: SessionState, event: Event): LogRow | null {
   const d = event.d;
   const name = (seat: number): string => shortName(state.seats.find((one) => one.seat === seat)?.name ?? t("wording.seat", { seat: seat + 1 }));
@@ -94,16 +101,9 @@ export function describe(state: SessionState, event: Event): LogRow | null {
     case "result": {
       const result = readResult(d);
       const winner = name(result.winner ?? -1);
-      const won =
-        state.mode === "curling" && result.cause === "points"
-          ? t("wording.wins", { name: winner, sort: [...result.points].sort((a, b) => b - a).join(" to ") })
-          : result.cause === "bouts"
-            ? `${winner} ${t("wording.wins-the-match")}`
-            : result.cause === "rounds"
-              ? `${winner} ${t("wording.wins-on-health")}`
-              : result.cause === "last_standing"
-                ? `${winner} ${t("wording.is-the-last-one-standing")}`
-                : t("curling.wins", { name: winner });
+      const how = WON.get(result.cause);
+      const points = state.mode === "curling" && result.cause === "points";
+      const won = points ? t("wording.wins", { name: winner, sort: [...result.points].sort((a, b) => b - a).join(" to ") }) : how ? `${winner} ${t(how)}` : t("result.wins", { name: winner });
       return row(result.winner === null ? t("wording.nobody-is-ahead-a-draw") : won, true, result.winner);
     }
     case "slot_granted":

@@ -190,7 +190,6 @@ export const lobby = {
   "preview.a-duel-comes-up": "A duel comes up",
   "preview.round": ", round {round}",
   "preview.the-mat-of": "The mat of {state}",
-  "preview.is-the-last-one-standing": "{name} is the last one standing",
   "preview.duels-that-run-are-shown": "Duels that run are shown here.",
   "preview.watch": "Watch",
 
