@@ -128,12 +128,14 @@ class Person:
         """Record the banners that appear from now on in ``window.__banners``."""
         self.evaluate(BANNERS)
 
-    def until(self, script: str) -> None:
-        """Wait until the expression is true. Playwright's own wait needs eval, which the page's policy forbids."""
+    def until(self, script: str) -> Any:
+        """Wait until the expression is true, and return its value. Playwright's own wait needs eval, which the page's
+        policy forbids."""
         end = time.monotonic() + WAIT_MS / 1000
-        while not self.evaluate(script):
+        while not (value := self.evaluate(script)):
             assert time.monotonic() < end, f"never came true: {script}"
             self.page.wait_for_timeout(100)
+        return value
 
     def reach(self, script: str) -> None:
         """Press Tab until the expression is true of the element ``at`` that has the focus."""

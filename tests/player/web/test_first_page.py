@@ -20,6 +20,9 @@ PHONE = {
     "color_scheme": "dark",
 }
 
+SLOW_LINE = "window.__test.slow(400)"
+"""Makes the line slow, until the answer to the next ping says that it is not: to be said again in each look."""
+
 PREVIEW = """
 new Promise((done) => {
   const seen = [];
@@ -134,8 +137,7 @@ def test_words_are_true_in_every_mode(person: Any) -> None:
     mira.page.click("[role=radio]:has-text('Sandbox')")
     mira.page.click("[data-test=play-now]")
     mira.until("window.__test && window.__test.state().status === 'running'")
-    mira.evaluate("window.__test.slow(400)")
-    text = mira.page.inner_text("[data-test=slow]")
+    text = mira.until(f"({SLOW_LINE}, document.querySelector('[data-test=slow]')?.textContent)")
     assert "400 ms" in text and "follows your hand" in text and "clock" not in text
     mira.evaluate("window.__test.slow(null)")
     mira.evaluate(
@@ -241,8 +243,7 @@ def test_banners_and_hints_do_not_move_the_stage(person: Any, mode: str, screen:
     mira.evaluate("document.fonts.ready.then(() => true)")
     mira.remember_banners()
     mira.evaluate(PLACES)
-    mira.evaluate("window.__test.slow(400)")
-    mira.until("window.__banners.some((name) => name === 'slow' || name === 'dilated')")
+    mira.until(f"({SLOW_LINE}, window.__banners.some((name) => name === 'slow' || name === 'dilated'))")
     if mode == "Duel":
         mira.page.fill("[aria-label=Power]", "0.05")
         mira.page.keyboard.press("Enter")
