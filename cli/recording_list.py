@@ -22,13 +22,13 @@ from tussle.cli.recorded import marks_of_sessions, rebuild_lists, uploads_of
 from tussle.cli.running import read_settings
 from tussle.cli.sessions import read_since
 from tussle.lobby.errors import LobbyError
+from tussle.lobby.files import Files
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.lobby.settings import Settings
 from tussle.lobby.text import escape_text
 from tussle.lobby.uploads import Upload
 from tussle.player.blocking import BlockingClient
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.live_files import final_folder, live_folder
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.uploaded import UploadedFrames

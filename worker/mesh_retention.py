@@ -22,6 +22,7 @@ from typing import Any
 
 import fsspec
 
+from tussle.lobby.files import Files
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.logs import get_logger
 from tussle.lobby.mesh_files import READY, UPLOAD, MeshFiles
@@ -29,7 +30,6 @@ from tussle.lobby.mesh_store import Meshes
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.uploads import Uploads
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.uploaded import BLOBS, place_of
 from tussle.worker.stopping import wait_for_stop
 

@@ -19,6 +19,7 @@ from typing import Any
 import fsspec
 
 from tussle.lobby.errors import LobbyError, NotFound
+from tussle.lobby.files import Files
 from tussle.lobby.forks import Forks
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.lifecycle import ENDED
@@ -27,7 +28,6 @@ from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.uploads import Upload, Uploads
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.uploaded import BLOBS, blobs_of, names_of
 from tussle.worker.recording_listing import RecordingListing
 from tussle.worker.stopping import wait_for_stop

@@ -31,6 +31,7 @@ import fsspec
 import msgspec
 
 from tussle.lobby.daemon_thread import run_in_daemon_thread
+from tussle.lobby.files import read_local
 from tussle.lobby.logs import get_logger, short
 from tussle.server.archive.parts import (
     HASH_BYTES,
@@ -48,7 +49,6 @@ from tussle.server.archive.parts import (
     group_files,
     seal,
 )
-from tussle.server.recordings.files import read_local
 from tussle.server.simulation.identity import origin
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 

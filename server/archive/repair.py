@@ -22,12 +22,12 @@ import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Diverged, LobbyError, NotFound, ProtocolError, Refused
+from tussle.lobby.files import Files
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.lobby.wire.frames import encode_topology
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.record import Record, load_record
 from tussle.server.physics.stored_meshes import use_meshes
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import Array
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.live_files import (

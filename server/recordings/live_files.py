@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tussle.lobby.errors import NotFound, ProtocolError
+from tussle.lobby.files import Files
 from tussle.lobby.recording_marks import RecordingMark
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.group_frames import GroupFrames
 from tussle.server.recordings.zarr_layout import extend_digest

@@ -20,9 +20,9 @@ from typing import Any
 
 from tussle.lobby.daemon_thread import run_in_daemon_thread
 from tussle.lobby.errors import LobbyError, ServerFault
+from tussle.lobby.files import Files
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.recording_marks import RecordingMark
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.live_files import LiveState, OpenFrame, live_folder, read_state
 from tussle.server.recordings.schedule import Stretch

@@ -12,9 +12,9 @@ import hashlib
 from collections.abc import Callable
 
 from tussle.lobby.errors import NotFound, ProtocolError
+from tussle.lobby.files import Files
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.recording_marks import RecordingMark
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.live_files import LiveFrames, compact, final_folder, live_folder, read_state
 from tussle.server.recordings.recorder import Recorder

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from tussle.lobby.files import Files
 from tussle.lobby.rules.scenes import Scene, encode_scene
 from tussle.lobby.wire.frames import Topology
 from tussle.server.physics.checkpoint import decode_state
 from tussle.server.physics.model import Model
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.world_state import State, StepReport
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import OPTIONAL, Array
 from tussle.server.recordings.schedule import stride_of
 from tussle.server.recordings.zarr_frames import ZarrFrames

@@ -23,8 +23,8 @@ import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Conflict, NotFound, ProtocolError, Refused
+from tussle.lobby.files import Files
 from tussle.lobby.wire.frames import Topology
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import Array, check_frames, completed_frames
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.group_frames import GroupFrames

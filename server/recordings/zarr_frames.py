@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from tussle.lobby.errors import NotFound, ProtocolError, Refused
+from tussle.lobby.files import Files, ReadsFiles
 from tussle.lobby.wire.frames import Topology
-from tussle.server.recordings.files import Files, ReadsFiles
 from tussle.server.recordings.frame_store import Array
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.group_attributes import check_attributes

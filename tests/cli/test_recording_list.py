@@ -16,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tests.server.recordings.export import moving
 from tussle.cli.main import main
+from tussle.lobby.files import Files
 from tussle.lobby.recorded_sessions import RecordedSession, RecordingChoice
 from tussle.lobby.recording_index import RecordingIndex
 from tussle.lobby.recording_marks import RecordingMark
@@ -23,7 +24,6 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.uploads import NewUpload, Uploads
 from tussle.lobby.wire.replay import CameraView, NamedView
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.live_files import LiveState
 from tussle.server.recordings.recordings import Recordings

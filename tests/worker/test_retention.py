@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 from tests.server.recordings.frames import frames, topology
+from tussle.lobby.files import Files
 from tussle.lobby.lifecycle import Status
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.uploads import NewUpload, Uploads
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.uploaded import BLOBS, Draft, Kept, blobs_of, names_of
 from tussle.worker.retention import DAY_S, Retention

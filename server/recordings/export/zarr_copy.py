@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tussle.lobby.files import Files
 from tussle.server.recordings.export.clip import Clip
 from tussle.server.recordings.export.exporting import Film, Progress
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
 
 __all__ = ["write_zarr"]

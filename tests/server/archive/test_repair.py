@@ -12,11 +12,11 @@ import pytest
 
 from tests.server.recordings.sessions import TOKEN, Holder, files_of, played
 from tussle.lobby.errors import LobbyError
+from tussle.lobby.files import Files
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.repair import repair_recording
 from tussle.server.recordings import zarr_layout
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.schedule import Stretch
 from tussle.server.simulation.identity import physics_id

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import tussle
+from tussle.lobby.files import Files
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.lobby.wire.frames import Topology, TopologyBody
 from tussle.server.archive.repair import readable_state
 from tussle.server.recordings.answers import answer
 from tussle.server.recordings.export.clip import Clip
 from tussle.server.recordings.export.exporting import export
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.live_files import LiveFrames, LiveState, compact, live_folder
 from tussle.server.recordings.selection import Selection

@@ -16,9 +16,9 @@ import pytest
 
 from tests.server.recordings.sessions import PHYSICS, TOKEN, Holder, files_of, played, undisturbed
 from tests.support.paths import ROOT
+from tussle.lobby.files import Files
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.lobby.wire.frames import decode_frame
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import OPTIONAL, FrameStore
 from tussle.server.recordings.recordings import Recordings
 

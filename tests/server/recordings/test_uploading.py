@@ -16,9 +16,9 @@ import pytest
 
 from tests.server.recordings.frames import frames, topology
 from tussle.lobby.errors import Conflict, Refused, StoreError
+from tussle.lobby.files import Files
 from tussle.lobby.settings import Settings
 from tussle.lobby.uploads import Upload, Uploads
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import Frames, part_of
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.recordings import Recordings

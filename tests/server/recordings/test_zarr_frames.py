@@ -14,7 +14,7 @@ import zarr
 
 from tests.server.recordings.frames import fill, frames, read, topology
 from tussle.lobby.errors import LobbyError, NotFound, ProtocolError, Refused
-from tussle.server.recordings.files import Files
+from tussle.lobby.files import Files
 from tussle.server.recordings.frame_store import OPTIONAL
 from tussle.server.recordings.zarr_frames import ZarrFrames
 from tussle.server.recordings.zarr_layout import MESH_ARRAYS

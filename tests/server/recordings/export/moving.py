@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tussle.lobby.files import Files
 from tussle.lobby.wire.frames import Topology, TopologyBody
-from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import Array
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.zarr_frames import ZarrFrames

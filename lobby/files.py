@@ -1,4 +1,4 @@
-"""Files below one URL of any file system that fsspec knows, for recordings.
+"""Files below one URL of any file system that fsspec knows: recordings and meshes.
 
 A file is written whole or not at all: on a local disk through another name, on an object store by its nature. Every
 failure is an OSError, whatever the library of the file system raises. This module must never know what is in a file.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,6 +69,20 @@ class Files:
         if not self._local:
             self._ask(self._fs.pipe_file, f"{self._root}/{path}", data)
             return
+        with self._replaced(path) as other:
+            other.write_bytes(data)
+
+    def put(self, source: Path, path: str) -> None:
+        """Copy a local file here."""
+        if not self._local:
+            self._ask(self._fs.put_file, str(source), f"{self._root}/{path}")
+            return
+        with self._replaced(path) as other:
+            shutil.copyfile(source, other)
+
+    @contextmanager
+    def _replaced(self, path: str) -> Iterator[Path]:
+        """Yield a local file that takes the place of ``path`` after the block, or is removed if it fails."""
         target = f"{self._root}/{path}"
         folder, _, name = target.rpartition("/")
         other = Path(f"{folder}/.{name}.{secrets.token_hex(4)}")
@@ -75,14 +90,18 @@ class Files:
             Path(folder).mkdir(parents=True, exist_ok=True)
             self._folders.add(folder)
         try:
-            other.write_bytes(data)
+            yield other
             other.replace(target)
-        except FileNotFoundError:  # the folder was removed
-            self._folders.discard(folder)
+        except OSError:  # the disk is full, or the folder was removed
+            with suppress(OSError):
+                other.unlink()
+            if not Path(folder).is_dir():
+                self._folders.discard(folder)
             raise
-        except OSError:
-            other.unlink(missing_ok=True)  # a full disk
-            raise
+
+    def fetch(self, path: str, target: Path) -> None:
+        """Copy a file to a local one. Raises FileNotFoundError."""
+        self._ask(self._fs.get_file, f"{self._root}/{path}", str(target))
 
     def exists(self, path: str) -> bool:
         self._fs.invalidate_cache()

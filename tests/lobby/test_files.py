@@ -1,4 +1,4 @@
-"""Files of recordings that are no files of recordings: reading them neither waits nor fills the memory."""
+"""Files are stored whole or not at all; what is no regular file is neither waited for nor read into memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tussle.server.recordings import files
-from tussle.server.recordings.files import Files
+from tussle.lobby import files
+from tussle.lobby.files import Files
+from tussle.lobby.mesh_files import READY, MeshFiles
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -44,3 +45,26 @@ def test_a_file_beyond_the_bound_is_refused(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(OSError) as refused:
         Files(str(tmp_path)).read("more")
     assert refused.value.errno == errno.EFBIG
+
+
+def test_a_copied_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A source that cannot be read leaves nothing, not even a file of another name."""
+    place, source = Files(str(tmp_path / "place")), tmp_path / "source"
+    source.write_bytes(b"mesh")
+    place.put(source, "a/0")
+    place.fetch("a/0", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"mesh"
+    with pytest.raises(OSError):
+        place.put(tmp_path, "a/1")
+    with pytest.raises(FileNotFoundError):
+        place.fetch("a/1", tmp_path / "copy")
+    assert [path.name for path in (tmp_path / "place" / "a").iterdir()] == ["0"]
+
+
+@pytest.mark.timeout(20)
+def test_a_mesh_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
+    """It kept the thread of the server that read it for ever."""
+    (tmp_path / "meshes").mkdir()
+    os.mkfifo(tmp_path / "meshes" / f"{'a' * 64}.{READY}")
+    with pytest.raises(OSError, match="Not a regular file"):
+        MeshFiles(str(tmp_path)).read("a" * 64)
