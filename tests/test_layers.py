@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.syntax import calls, statements, tree_of
 
 PACKAGES = ("lobby", "server", "worker", "player", "env", "cli", "tussle")
 BESIDE = ("bench", "tests", "examples", "docs", "compose")
@@ -140,11 +141,11 @@ def modules(folders: tuple[str, ...] = PACKAGES) -> dict[str, Path]:
 def nodes(path: Path, *, only_at_run_time: bool = False) -> Iterator[ast.stmt]:
     """The import statements of a file. ``only_at_run_time``: without those under ``if TYPE_CHECKING``."""
     hidden: set[int] = set()
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
+    tree = tree_of(path)
+    for node in statements(tree):
         if only_at_run_time and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            hidden |= {id(inner) for statement in node.body for inner in ast.walk(statement)}
-    for node in ast.walk(tree):
+            hidden |= {id(inner) for part in node.body for inner in (part, *statements(part))}
+    for node in statements(tree):
         if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in hidden:
             yield node
 
@@ -238,12 +239,13 @@ def test_a_library_has_its_only_importer(library: str) -> None:
 
 def test_imports_by_a_computed_name_are_listed() -> None:
     """importlib and __import__ are used by the modules of DYNAMIC, and by each of them."""
-    found = set()
-    for name, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text())):
-            called = ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else ""
-            if called in ("import_module", "__import__"):
-                found.add(name)
+    importing = {"import_module", "__import__"}
+    texts = {path: path.read_text() for path in MODULES.values()}
+    found = {
+        name
+        for name, path in MODULES.items()
+        if any(word in texts[path] for word in importing) and any(calls(tree_of(path), importing))
+    }
     assert found == set(DYNAMIC)
 
 
@@ -261,7 +263,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     """No package has code in its ``__init__``, but for the public APIs, which are lazy."""
     for name, path in MODULES.items():
         if path.name == "__init__.py" and name not in ("tussle", "env"):
-            body = [n for n in ast.parse(path.read_text()).body if not isinstance(n, ast.Expr)]
+            body = [n for n in tree_of(path).body if not isinstance(n, ast.Expr)]
             assert not body, f"{name} has code in its __init__"
 
 

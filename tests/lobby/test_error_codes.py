@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.syntax import calls, statements, tree_of
 from tussle.lobby import errors
 from tussle.lobby.error_codes import _TABLE, CODES, error_of
 from tussle.lobby.errors import (
@@ -61,16 +63,17 @@ def raised() -> Iterator[tuple[str, str, str]]:
     for folder in ("lobby", "server", "worker"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             module = path.relative_to(ROOT).as_posix()
-            tree = ast.parse(path.read_text())
+            if not re.search(r"\bcode\b", path.read_text()):
+                continue
+            tree = tree_of(path)
+            defined = [node for node in statements(tree) if isinstance(node, ast.ClassDef)]
             bases = {
                 node.name: node.bases[0].id
-                for node in ast.walk(tree)
-                if isinstance(node, ast.ClassDef) and node.bases and isinstance(node.bases[0], ast.Name)
+                for node in defined
+                if node.bases and isinstance(node.bases[0], ast.Name)
             }
-            for node in ast.walk(tree):
-                if isinstance(node, ast.ClassDef) and (
-                    node.name in classes or bases.get(node.name) in classes
-                ):
+            for node in defined:
+                if node.name in classes or bases.get(node.name) in classes:
                     kind = node.name if node.name in classes else bases[node.name]
                     for item in node.body:
                         target = (
@@ -83,19 +86,22 @@ def raised() -> Iterator[tuple[str, str, str]]:
                         if isinstance(target, ast.Name) and target.id == "code":
                             assert isinstance(item, ast.Assign | ast.AnnAssign) and item.value is not None
                             yield from ((kind, code, module) for code in constants(item.value))
-                called = ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else ""
-                if isinstance(node, ast.Call) and called in classes:
-                    for keyword in node.keywords:
-                        if keyword.arg == "code":
-                            yield from ((called, code, module) for code in constants(keyword.value) or [""])
+            for call in calls(tree, classes):
+                called = ast.unparse(call.func).split(".")[-1]
+                for keyword in call.keywords:
+                    if keyword.arg == "code":
+                        yield from ((called, code, module) for code in constants(keyword.value) or [""])
 
 
-FOUND = [row for row in raised() if row[1] not in ABSTRACT]
+@functools.cache
+def found() -> tuple[tuple[str, str, str], ...]:
+    """What ``raised`` gives, read once, and not when the tests are collected: each process of them collects."""
+    return tuple(row for row in raised() if row[1] not in ABSTRACT)
 
 
 def test_every_raised_code_is_listed_with_its_class() -> None:
     """Also the codes that scripts refuse with."""
-    used = {(code, kind) for kind, code, _ in FOUND if code} | {
+    used = {(code, kind) for kind, code, _ in found() if code} | {
         (code, kind.__name__) for code, kind in REFUSALS.items()
     }
     listed = {(entry.code, kind.__name__) for entry in _TABLE for kind in entry.kinds}
@@ -105,7 +111,7 @@ def test_every_raised_code_is_listed_with_its_class() -> None:
 
 def test_codes_from_variables_are_known() -> None:
     """A module that passes a code on is named, so that a new one is looked at."""
-    assert {module for _, code, module in FOUND if not code} <= PASSED_ON
+    assert {module for _, code, module in found() if not code} <= PASSED_ON
 
 
 def test_a_code_is_listed_once_with_a_sentence() -> None:

@@ -56,7 +56,7 @@ def test_each_setting_is_read() -> None:
                 for node in ast.walk(ast.parse(path.read_text())):
                     if isinstance(node, ast.Attribute):
                         read.add(node.attr)
-                    elif isinstance(node, ast.Call) and ast.unparse(node.func) == "read_variable":
+                    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "read_variable":
                         read.add(ast.literal_eval(node.args[0]).lower())
     derived = {f"{name}_url" for name in ("archive", "recordings") if f"{name}_address" in read}
     assert set(NAMES) - read - derived == set()

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.paths import ROOT
 from tussle.lobby.launch import child_environment
 
@@ -77,22 +79,27 @@ def run(folder: Path, kept: str, how: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_only_what_python_calls_is_stored(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], list[str]]:
+    """The folder, and what was printed by the process that compiled the whole and by one that compiled in numba's own
+    way."""
+    folder = tmp_path_factory.mktemp("compiled")
+    (folder / "sample.py").write_text(MODULE)
+    return folder, run(folder, "whole", "whole"), run(folder, "usual", "usual")
+
+
+def test_only_what_python_calls_is_stored(compiled: tuple[Path, list[str], list[str]]) -> None:
     """The program is stored once, without the functions that it calls; a usual process loads it. Both give the bits of
     numba's own way, which stores each function."""
-    (tmp_path / "sample.py").write_text(MODULE)
-    whole = run(tmp_path, "whole", "whole")
-    loaded = run(tmp_path, "whole", "usual")
-    usual = run(tmp_path, "usual", "usual")
-    assert [len(list((tmp_path / kept).rglob("*.nbi"))) for kept in ("whole", "usual")] == [2, 4]
+    folder, whole, usual = compiled
+    loaded = run(folder, "whole", "usual")
+    assert [len(list((folder / kept).rglob("*.nbi"))) for kept in ("whole", "usual")] == [2, 4]
     assert whole[:2] == loaded[:2] == usual[:2]
     assert whole[4:] == ["True", "0"]
     assert loaded[4:] == ["False", "1"]
 
 
-def test_every_array_is_freed_once(tmp_path: Path) -> None:
+def test_every_array_is_freed_once(compiled: tuple[Path, list[str], list[str]]) -> None:
     """The program makes and frees as many arrays as in numba's own way, also those in tuples."""
-    (tmp_path / "sample.py").write_text(MODULE)
-    whole = run(tmp_path, "whole", "whole")[2:4]
-    usual = run(tmp_path, "usual", "usual")[2:4]
+    whole, usual = (printed[2:4] for printed in compiled[1:])
     assert whole == usual and int(whole[0]) == int(whole[1]) > 10
