@@ -22,7 +22,9 @@ from argon2 import PasswordHasher
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from tests.support.fork_server import ForkServer
 from tests.support.scheduler import NICE, Scheduler, is_spare, worker_count
+from tests.support.stack import Stack
 from tussle.lobby.accounts import Accounts, IssuedLogin
 from tussle.lobby.claims import Claims
 from tussle.lobby.connections import Connected, Connections
@@ -87,6 +89,15 @@ def store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     binary = request.getfixturevalue(request.param)
     with EmbeddedStore(Settings(data_dir=tmp_path_factory.mktemp("store")), binary=binary) as store:
         yield store.url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_server() -> Iterator[ForkServer]:
+    """What forks the programs of all stacks; it starts with the first of them."""
+    Stack.fork_server = ForkServer()
+    yield Stack.fork_server
+    Stack.fork_server.close()
+    Stack.fork_server = None
 
 
 @pytest.fixture

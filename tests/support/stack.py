@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 
+from tests.support.fork_server import KERNELS, Forked, ForkServer, Program
 from tests.support.http import http_client
 from tests.support.paths import ROOT
 from tussle import build_db
@@ -100,7 +101,7 @@ class Process:
     """A process of Tussle. ``output`` is its log so far."""
 
     name: str
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | Forked
     log: Path
     url: str = ""
 
@@ -189,6 +190,11 @@ class Stack:
     processes: list[Process] = field(default_factory=list)
     files: int = 0
     """The limit of open files of processes that are started from now on, of which they have half at first; 0: ours."""
+    forks: bool = True
+    """Whether modules are forked by ``fork_server`` where they can be; else each is a new Python."""
+
+    fork_server: ClassVar[ForkServer | None] = None
+    """Set while tests run (tests/conftest.py)."""
 
     @classmethod
     def up(cls, store_url: str, realm: str, **environment: str) -> Self:
@@ -232,37 +238,43 @@ class Stack:
     ) -> Process:
         """Start a process: a module (``-m``) or a script of the root."""
         log = Path(self.folder.name) / f"{len(self.processes)}-{name}.log"
-        command = (
-            [sys.executable, str(ROOT / program)]
-            if program.endswith(".py")
-            else [sys.executable, "-P", "-X", "faulthandler", "-m", f"tussle.{program}"]
-        )
         inherited = {key: value for key, value in os.environ.items() if key in INHERITED}
+        whole = {
+            **KERNELS,
+            **inherited,
+            "REDIS_URL": self.store_url,
+            "REALM": self.realm,
+            "DATA_DIR": str(self.data_dir),
+            **self.environment,
+            **environment,
+        }
         with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                *arguments,
-                cwd=ROOT,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=asyncio.subprocess.STDOUT,
-                preexec_fn=partial(_limit_files, self.files) if self.files else None,
-                env={
-                    "NUMBA_CACHE_DIR": str(Path(sys.prefix) / "kernels"),
-                    **inherited,
-                    "REDIS_URL": self.store_url,
-                    "REALM": self.realm,
-                    "DATA_DIR": str(self.data_dir),
-                    **self.environment,
-                    **environment,
-                },
-            )
+            process = await self._process(program, list(arguments), whole, output.fileno())
         started = Process(name, process, log)
         self.processes.append(started)
         if wait:
             code = await started.wait(START_S)
             assert code == 0, started.output
         return started
+
+    async def _process(
+        self, program: str, arguments: list[str], environment: dict[str, str], output: int
+    ) -> asyncio.subprocess.Process | Forked:
+        forks, script = self.fork_server, program.endswith(".py")
+        if forks is not None and self.forks and not script and forks.suits(environment):
+            return await forks.start(Program(program, arguments, environment, str(ROOT), self.files), output)
+        module = ["-P", "-X", "faulthandler", "-m", f"tussle.{program}"]
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *([str(ROOT / program)] if script else module),
+            *arguments,
+            cwd=ROOT,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            preexec_fn=partial(_limit_files, self.files) if self.files else None,
+            env=environment,
+        )
 
     async def server(self, **environment: str) -> Process:
         """Start a server and wait until it accepts clients."""
