@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tussle.lobby.cpu_baseline import below_baseline
@@ -27,16 +27,17 @@ from tussle.server.solver.spawning import Spawned, spawn
 __all__ = ["main", "serve"]
 
 
-async def serve(settings: Settings) -> None:
-    """Run one server until SIGTERM or SIGINT. Raises BadSetting for a file of MODES that cannot be used."""
+async def serve(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Run one server until SIGTERM or SIGINT. Raises BadSetting for a file of MODES that cannot be used. ``stopped``:
+    whether such a signal came before the handlers of the event loop were set."""
     solver = await spawn(0, settings.archive_address)
     try:
-        await _serve(settings, solver)
+        await _serve(settings, solver, stopped)
     finally:
         await solver.end()
 
 
-async def _serve(settings: Settings, solver: Spawned) -> None:
+async def _serve(settings: Settings, solver: Spawned, stopped: Callable[[], bool]) -> None:
     from tussle.lobby import logs
     from tussle.lobby.log_transport import published
     from tussle.lobby.store.store import Store
@@ -56,6 +57,8 @@ async def _serve(settings: Settings, solver: Spawned) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, server.stop)
+        if stopped():
+            server.stop()
         async with published(store, settings):
             await server.run()
     finally:
@@ -78,8 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error), 2)
     if not settings.redis_url:
         return _refuse("REDIS_URL is not set; `tussle up` starts an embedded store", 2)
-    # Until the event loop has its own handlers: the child of the check is ended too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signals: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        """Until the event loop has its own handlers: the child of the check is ended too. Where Python is just in a
+        destructor or a callback of an import, it ignores the exception, and the list is read later."""
+        signals.append(number)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
     if missing := missing_packages():
         return _refuse(f"the server cannot run: {missing}", 1)
     import uvloop
@@ -87,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings))
+            runner.run(serve(settings, lambda: bool(signals)))
     except* BadSetting as errors:
         code = _refuse(str(_first(errors)), 2)
     except* (OSError, LobbyError) as errors:

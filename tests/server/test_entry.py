@@ -58,3 +58,32 @@ async def test_the_first_solver_is_the_one_that_was_spawned_early(store: Store) 
         starting.send(signal.SIGTERM)
         await starting.wait(20.0)
         await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), "the end of the child")
+
+
+LOST = """
+import signal, sys
+from tussle.server import entry
+
+class Late:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+def missing():
+    Late()
+    return ""
+
+entry.missing_packages = missing
+sys.exit(entry.main([]))
+"""
+"""A server that gets a signal where Python ignores the exception of its handler."""
+
+
+async def test_a_signal_that_comes_within_a_destructor_is_not_lost(store: Store) -> None:
+    """As within the callbacks of an import: the exit of the handler is ignored there."""
+    async with Stack.up(store.url, f"test-{secrets.token_hex(4)}") as stack:
+        ended = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-P", "-c", LOST], capture_output=True, text=True, timeout=60,
+            env=child_environment() | {"REDIS_URL": store.url, "REALM": stack.realm, "PORT": "0"},
+        )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert "server_started" not in ended.stdout + ended.stderr
