@@ -50,6 +50,22 @@ function shortNames(): Plugin {
   };
 }
 
+/** Preloads the Latin letters of the three families, so that they are there when the page is first drawn and move no text. */
+function preloadFonts(): Plugin {
+  return {
+    name: "preload-fonts",
+    apply: "build",
+    transformIndexHtml: {
+      order: "post",
+      handler(_html, { bundle }) {
+        const fonts = Object.keys(bundle ?? {}).filter((name) => /-latin-(wght|wdth)-normal-.*\.woff2$/.test(name));
+        if (fonts.length !== 3) throw new Error(`these fonts would be preloaded: ${fonts.join(", ")}`);
+        return fonts.map((name) => ({ tag: "link", attrs: { rel: "preload", as: "font", type: "font/woff2", crossorigin: true, href: `./${name}` }, injectTo: "head" as const }));
+      },
+    },
+  };
+}
+
 export default defineConfig({
   resolve: { alias: { "@tussle/client": join(import.meta.dirname, "client/index.ts") } },
   base: "./", // below any path; server/http/static.py adapts index.html for /r/TOKEN
@@ -62,6 +78,6 @@ export default defineConfig({
     rolldownOptions: { output: { codeSplitting: { groups: [{ name: "three", test: /node_modules\/three/ }] } } },
   },
   server: { proxy: { "/api": "http://127.0.0.1:8420", "/ws": { target: "ws://127.0.0.1:8420", ws: true }, "/replay": { target: "ws://127.0.0.1:8420", ws: true } } },
-  plugins: [shortNames(), compress()],
+  plugins: [shortNames(), preloadFonts(), compress()],
   test: { include: ["test/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 }, // beside other work
 } as Parameters<typeof defineConfig>[0] & { test: unknown });

@@ -49,8 +49,8 @@ export function Lobby() {
   return (
     <>
       <Bar>
-        <Rtt ms={lobbyRtt.value} />
         <span class="small mute wide">{people + bots ? t("lobby.and-in-sessions", { people: t("lobby.person", { n: people }), bots: t("lobby.bot", { n: bots }) }) : ""}</span>
+        <Rtt ms={lobbyRtt.value} />
       </Bar>
       <main class="desk lobby" id="main" tabIndex={-1}>
         <PlayTile />
