@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clearOf } from "../src/stage/labels";
+import { clearOf, inside } from "../src/stage/labels";
 
 const box = { x: 100, y: 100, width: 80, height: 24 };
 
@@ -23,5 +23,20 @@ describe("a label", () => {
   it("stays where there is no free place", () => {
     const wall = Array.from({ length: 40 }, (_, i) => ({ x: 100, y: 60 + 20 * i, radius: 15 }));
     expect(clearOf(box, 1, wall, [])).toBe(box);
+  });
+});
+
+describe("a label in a stage", () => {
+  const stage = { width: 500, height: 300 };
+
+  it("is moved to where nothing of it is cut off, on each side", () => {
+    for (const [x, y] of [[10, 150], [495, 150], [250, -40], [250, 310], [-200, 900]] as const) {
+      const { x: at, y: high } = inside({ ...box, x, y }, stage);
+      expect([at - 40 >= 0, at + 40 <= 500, high - 12 >= 0, high + 12 <= 300]).toEqual([true, true, true, true]);
+    }
+  });
+
+  it("stays where all of it is seen", () => {
+    expect(inside(box, stage)).toBe(box);
   });
 });

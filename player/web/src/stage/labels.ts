@@ -26,6 +26,14 @@ function overBox(a: Box, b: Box): boolean {
   return Math.abs(a.x - b.x) < (a.width + b.width) / 2 + AIR && Math.abs(a.y - b.y) < (a.height + b.height) / 2 + AIR;
 }
 
+/** The box moved so far that none of it is beyond the sides of the stage; one that is too large begins at the left and the
+ * top. */
+export function inside(box: Box, stage: { readonly width: number; readonly height: number }): Box {
+  const kept = (at: number, half: number, length: number): number => Math.max(AIR + half, Math.min(length - AIR - half, at));
+  const [x, y] = [kept(box.x, box.width / 2, stage.width), kept(box.y, box.height / 2, stage.height)];
+  return x === box.x && y === box.y ? box : { ...box, x, y };
+}
+
 /** The box, by its centre, moved up (-1) or down (1) until it is clear; where it was if it never is. */
 export function clearOf(box: Box, way: -1 | 1, discs: readonly Disc[], boxes: readonly Box[]): Box {
   let moved = box;

@@ -4,7 +4,7 @@
 import { measured } from "../text/units";
 import { BURST_S, burstPath, fragmentsOf } from "./impacts";
 import type { Triangle } from "./impacts";
-import { clearOf } from "./labels";
+import { clearOf, inside } from "./labels";
 import type { Box, Disc } from "./labels";
 import { initial, markSvg } from "./marks";
 import type { View } from "./view";
@@ -16,11 +16,10 @@ const FLASH_S = 0.42;
 const LABEL_S = 1.2;
 /** How long a sign stays over a body [s]. */
 const BUBBLE_S = 2.5;
-/** The size of a label of a blow, and of a pin's text line and letters [px]. */
+/** The size of a label of a blow, and the height of a pin [px]. */
 const LABEL_WIDTH = 80;
 const LABEL_HEIGHT = 25;
 const PIN_HEIGHT = 26;
-const PIN_LETTER = 8;
 /** Below this a contact is not shown [N s]. */
 const QUIET = 1;
 
@@ -70,6 +69,9 @@ export class Overlay {
   /** The boxes of the pins of this picture. */
   private pinned: Box[] = [];
   private pins = new Map<number, HTMLElement>();
+  /** How wide each pin is [px], once that was asked. */
+  private readonly widths = new Map<number, number>();
+  private size = { width: 0, height: 0 };
   private flashes: Flash[] = [];
   private bursts: Burst[] = [];
   private readonly handle = document.createElement("div");
@@ -88,9 +90,16 @@ export class Overlay {
     this.element.append(this.svg, this.handle);
   }
 
+  /** The size of the stage [px], in which all labels stay. */
+  resize(width: number, height: number): void {
+    this.size = { width, height };
+    this.widths.clear();
+  }
+
   setPins(specs: readonly PinSpec[]): void {
     for (const pin of this.pins.values()) pin.remove();
     this.pins.clear();
+    this.widths.clear();
     for (const spec of specs) {
       const pin = document.createElement("div");
       pin.className = spec.bare ? "pin bare" : "pin";
@@ -113,8 +122,9 @@ export class Overlay {
     pin.style.visibility = at ? "visible" : "hidden";
     pin.classList.toggle("spent", spent);
     if (at && !pin.classList.contains("bare")) {
-      const size = { width: 40 + PIN_LETTER * (pin.textContent?.length ?? 0), height: PIN_HEIGHT };
-      const box = clearOf({ x: at.x, y: at.y - PIN_HEIGHT / 2, ...size }, -1, bodies, this.pinned);
+      const width = this.widths.get(body) ?? pin.offsetWidth;
+      this.widths.set(body, width);
+      const box = inside(clearOf({ x: at.x, y: at.y - PIN_HEIGHT / 2, width, height: PIN_HEIGHT }, -1, bodies, this.pinned), this.size);
       this.pinned.push(box);
       at = { x: box.x, y: box.y + PIN_HEIGHT / 2 };
     }
@@ -278,7 +288,7 @@ export class Overlay {
         flash.rays.setAttribute("d", "");
         flash.dust.setAttribute("d", "");
       }
-      const label = clearOf({ x: at.x, y: at.y + size + 18, width: LABEL_WIDTH, height: LABEL_HEIGHT }, 1, discs, labels);
+      const label = inside(clearOf({ x: at.x, y: at.y + size + 18, width: LABEL_WIDTH, height: LABEL_HEIGHT }, 1, discs, labels), this.size);
       labels.push(label);
       flash.label.style.transform = `translate(${label.x.toFixed(1)}px, ${label.y.toFixed(1)}px) translate(-50%, -50%)`;
       flash.label.style.opacity = String(Math.min(1, (FLASH_S + LABEL_S - age) / 0.2));

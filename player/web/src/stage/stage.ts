@@ -580,6 +580,7 @@ export class Stage {
     }
     this.hidden = false;
     this.view.resize(box.width, box.height);
+    this.overlay.resize(box.width, box.height);
     // A canvas is empty after its size changed: fill it before the browser shows it.
     if (this.topology) this.view.render(0);
     this.dirty = true;
