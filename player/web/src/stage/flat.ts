@@ -31,7 +31,7 @@ interface FlatBody {
 }
 
 /** A mat is turned upright where it is drawn so much larger then, and back where it is larger again. */
-const UPRIGHT = 1.5;
+const UPRIGHT = 1.25;
 
 /** The picture moves no farther than this to show a body beyond the rim [m], and by this share of the way in each frame. */
 const FOLLOWED = 1;

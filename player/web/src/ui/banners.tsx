@@ -121,7 +121,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       <div class="note wash" data-test="dilated">
         <Icon name="warn" />
         <span>
-          <b>{t("banners.slow-motion")}</b>{" "}{t("banners.this-world-needs-more-computing")}{" "}<span class="data">{dilation.toFixed(1)}</span>{" "}{t("banners.times-slower-than-real-time")}
+          <b>{t("banners.slow-motion")}</b>{" "}{t("banners.this-world-needs-more-computing", { times: dilation.toFixed(1) })}
         </span>
       </div>
     );

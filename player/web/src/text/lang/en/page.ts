@@ -110,8 +110,7 @@ export const page = {
   "banners.try-now": "Try now",
   "banners.webrtc-was-given-up": "WebRTC was given up:",
   "banners.the-list-is-old-this": "The list is old. This page tries again by itself.",
-  "banners.this-world-needs-more-computing": "This world needs more computing than it gets: it runs",
-  "banners.times-slower-than-real-time": "times slower than real time.",
+  "banners.this-world-needs-more-computing": "This world needs more computing than it gets: it runs {times} times slower than real time.",
   "banners.the-picture-is-old-and": "The picture is old, and what you do waits. Your connection is still open.",
 
   "bar.tussle": "Tussle",

@@ -1,0 +1,133 @@
+"""What is drawn has its place: nothing is cut off, overlaps something else, or moves while a page is loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.person import in_browser
+from tests.support.practice import practise
+
+pytestmark = in_browser
+
+MISFITS = """(() => {
+  const shown = (one) => one.checkVisibility({ visibilityProperty: true }) && one.getBoundingClientRect().width > 0;
+  const controls = [...document.querySelectorAll("#main button, #main input, #main select, #main .field, #main .tag")]
+    .filter((one) => shown(one) && !one.closest(".stage") && getComputedStyle(one).opacity !== "0");
+  const cross = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+  const over = controls.flatMap((one, i) => controls.slice(i + 1)
+    .filter((other) => !one.contains(other) && !other.contains(one)
+      && cross(one.getBoundingClientRect(), other.getBoundingClientRect()))
+    .map((other) => `${one.outerHTML.slice(0, 90)} over ${other.outerHTML.slice(0, 90)}`));
+  const cut = [...document.querySelectorAll("#main .seg")]
+    .filter((one) => shown(one) && one.scrollWidth > one.clientWidth)
+    .map((one) => `${one.ariaLabel} is cut off`);
+  return [...over, ...cut];
+})()"""
+"""The controls that overlap, and the rows of choices that are wider than their place."""
+
+STAGES = """
+window.__stages = [];
+const see = () => {
+  const stage = document.querySelector("[data-test=stage][role=application]");
+  if (stage) {
+    const { y, height } = stage.getBoundingClientRect();
+    if (height && window.__stages.at(-1) !== `${y}, ${height}`) window.__stages.push(`${y}, ${height}`);
+  }
+  requestAnimationFrame(see);
+};
+see();
+"""
+"""Appends the place and height of the stage of a session to ``window.__stages`` whenever they change."""
+
+WITHIN = """(() => {
+  const [stage, label] = ["[data-test=stage]", ".pin.spent"]
+    .map((one) => document.querySelector(one).getBoundingClientRect());
+  return label.left >= stage.left && label.right <= stage.right
+    && label.top >= stage.top && label.bottom <= stage.bottom;
+})()"""
+"""Whether all of the label of the body that is out is in the stage."""
+
+UPRIGHT = {"width": 820, "height": 1180}
+
+
+def test_the_fonts_of_the_page_are_preloaded(person: Any) -> None:
+    """They come with the scripts, so that no text is drawn in another font first and moves then."""
+    mira = person("Mira")
+    mira.go()
+    mira.page.wait_for_selector("[data-session]")
+    mira.evaluate("document.fonts.ready.then(() => true)")
+    fonts = mira.evaluate(
+        "performance.getEntriesByType('resource').filter(({name}) => name.endsWith('.woff2'))"
+        ".map(({name, initiatorType}) => [name.split('/').pop().split('-')[0], initiatorType])"
+    )
+    assert sorted(fonts) == [["anybody", "link"], ["instrument", "link"], ["martian", "link"]]
+
+
+@pytest.mark.parametrize("width", [1440, 820, 390])
+def test_controls_do_not_overlap(person: Any, width: int) -> None:
+    """On the first page, a player's page and the playground."""
+    mira = person("Mira", viewport={"width": width, "height": 900})
+    mira.go()
+    mira.page.wait_for_selector("[data-test=sessions] [aria-label=Ended] li")
+    mira.evaluate("document.fonts.ready.then(() => true)")
+    assert mira.evaluate(MISFITS) == []
+    rows = mira.evaluate("fetch('/api/leaderboard/duel').then((answer) => answer.json())")["rows"]
+    mira.go(f"/#/p/{rows[0]['player']}")
+    mira.page.wait_for_selector("[data-test=recordings] [data-session]")
+    assert mira.evaluate(MISFITS) == []
+    mira.go("/playground")
+    mira.page.wait_for_selector("[data-test=ground-begin]")
+    assert mira.evaluate(MISFITS) == []
+
+
+def test_a_curling_sheet_is_laid_out_once(person: Any) -> None:
+    """On a tablet held upright the stage has its height from the beginning, and the sheet is upright."""
+    mira = person("Mira", viewport=UPRIGHT)
+    mira.go()
+    mira.page.click("[role=radio]:has-text('Curling')")
+    mira.evaluate(STAGES)
+    mira.page.click("[data-test=practise]")
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira.page.wait_for_selector("[data-test=hint]")
+    assert len(mira.evaluate("window.__stages")) == 1, mira.evaluate("window.__stages")
+    near, far = mira.evaluate("[window.__test.screen(0, 0, 0), window.__test.screen(5, 0, 0)]")
+    assert abs(near["x"] - far["x"]) < 1
+    mira.page.click("[data-test=leave]")
+
+
+def test_the_buttons_of_a_stage_are_beside_a_curling_sheet(person: Any) -> None:
+    """On a wide screen they are below it."""
+    mira = person("Mira", viewport={"width": 1440, "height": 900})
+    practise(mira, mode="curling", turn_s=60)
+    stage = mira.page.locator("[data-test=stage]").bounding_box()
+    buttons = mira.page.locator(".stage .corner").bounding_box()
+    near = mira.evaluate("window.__test.screen(0, 0, 1)")  # the sheet is 2 m wide
+    assert buttons["y"] > stage["y"] + near["y"]
+    mira.page.click("[data-test=leave]")
+
+
+def test_the_label_of_a_body_that_fell_is_inside_of_the_stage(person: Any) -> None:
+    """The mat has the whole width there. The body goes over its left rim, and its label is at that rim."""
+    mira = person("Mira", viewport=UPRIGHT)
+    practise(mira, turn_s=60)
+    for _ in range(4):
+        if mira.over or mira.page.locator(".pin.spent").count():
+            break
+        mira.page.wait_for_selector("[data-test=launch]:enabled")
+        turn = mira.evaluate("window.__test.state().turn")
+        mine = mira.evaluate("window.__test.places().find((one) => one.seat === window.__test.seat())")
+        box = mira.page.locator("[data-test=stage]").bounding_box()
+        x, y = box["x"] + mine["px"], box["y"] + mine["py"]
+        mira.page.mouse.move(x, y)
+        mira.page.mouse.down()
+        mira.page.mouse.move(x + 60, y, steps=2)
+        mira.page.mouse.move(x + 240, y + 1, steps=2)
+        mira.page.mouse.up()
+        mira.until(f"(({{phase, turn}}) => phase === 'over' || turn > {turn})(window.__test.state())")
+    mira.page.wait_for_selector(".pin.spent")
+    mira.page.wait_for_selector("[data-test=over]")
+    mira.shoot("fallen-label")
+    mira.until(WITHIN)
