@@ -26,12 +26,44 @@ FLOWING = {
 }  # fmt: skip
 """Fast enough for a test, slow enough that a death comes in the middle of something."""
 
-UNDECIDED = ("--mode", "curling", "--think", "0.1")
-"""Bots whose session has a fixed number of turns: a duel may be decided by the turn before a death."""
-
 
 def realm() -> str:
     return f"whole-{secrets.token_hex(4)}"
+
+
+class Opponents:
+    """Two bots, each a process, in a match of one end of curling. It has a fixed number of turns, eight or sixteen: a
+    duel may be decided by the turn before a death."""
+
+    def __init__(self) -> None:
+        self.bots: list[Process] = []
+
+    @classmethod
+    async def of(cls, stack: Stack) -> Opponents:
+        """Start them. They find the lobby of a person who leaves it: a bot that opens one plays three ends."""
+        those = cls()
+        async with Person(stack.url) as host:
+            await host.login()
+            seat = await host.ask("/api/open", mode="curling", size=2, ready=False, params={"ends": 1})
+            await those._start(stack)
+
+            async def joined() -> bool:
+                return len((await host.look(seat["session"]))["seats"]) == 2
+
+            await asked(joined, "the first bot in its seat")
+            await host.ask("/api/leave", session=seat["session"])
+        await those._start(stack)
+        return those
+
+    async def _start(self, stack: Stack) -> None:
+        self.bots.append(await stack.bots(1, 1, "--mode", "curling", "--think", "0.1"))
+
+    async def played(self, ceiling_s: float = 60.0) -> None:
+        """Wait until both have played the match, and none has lost its seat."""
+        for bot in self.bots:
+            assert await bot.wait(ceiling_s) == 0, bot.output
+            assert "1 matches" in bot.output
+            assert "lost" not in bot.output.splitlines()[-1]
 
 
 def holder_of(stack: Stack, view: dict[str, object]) -> tuple[Process, Process]:
@@ -46,7 +78,7 @@ async def test_the_death_of_the_holder_loses_nothing(whole_store: str) -> None:
     themselves, events are without a gap, and the record is reproduced from the first tick to the last."""
     async with Stack.up(whole_store, realm(), **FLOWING) as stack:
         await stack.more_servers(2)
-        bots = await stack.bots(2, 1, *UNDECIDED)
+        bots = await Opponents.of(stack)
         view = (await running(stack.url))[0]
         holder, other = holder_of(stack, view)
         async with Witness.of(other.url, view["session"]) as witness:
@@ -57,9 +89,7 @@ async def test_the_death_of_the_holder_loses_nothing(whole_store: str) -> None:
             assert recovered.epoch >= 2
             await witness.until("ended")
             witness.assert_whole()
-        assert await bots.wait(60.0) == 0, bots.output
-        assert "2 matches" in bots.output
-        assert "lost" not in bots.output.splitlines()[-1]
+        await bots.played()
         await verified(stack, view["session"])
 
 
@@ -110,7 +140,7 @@ async def test_a_holder_that_sleeps_and_wakes_harms_nobody(whole_store: str) -> 
     refuses the writes of the old holder, which goes on as a server."""
     async with Stack.up(whole_store, realm(), **FLOWING) as stack:
         await stack.more_servers(2)
-        bots = await stack.bots(2, 1, *UNDECIDED)
+        bots = await Opponents.of(stack)
         view = (await running(stack.url))[0]
         holder, other = holder_of(stack, view)
         async with Witness.of(other.url, view["session"]) as witness:
@@ -121,7 +151,7 @@ async def test_a_holder_that_sleeps_and_wakes_harms_nobody(whole_store: str) -> 
             holder.send(signal.SIGCONT)
             await witness.until("ended")
             witness.assert_whole()
-        assert await bots.wait(60.0) == 0, bots.output
+        await bots.played()
         await verified(stack, view["session"])
         again = await stack.bots(2, 1, SERVER_URL=holder.url)
         assert await again.wait(60.0) == 0, again.output
@@ -133,7 +163,7 @@ async def test_a_server_started_again_under_its_name_goes_on(whole_store: str) -
     lease and restores its session; clients reconnect by themselves."""
     async with Stack.up(whole_store, realm(), SERVER_ID="fixed", **FLOWING) as stack:
         first = await stack.server()
-        bots = await stack.bots(2, 1, *UNDECIDED)
+        bots = await Opponents.of(stack)
         view = (await running(stack.url))[0]
         async with Witness.of(first.url, view["session"]) as witness:
             await witness.until("turn_ended")
@@ -144,8 +174,7 @@ async def test_a_server_started_again_under_its_name_goes_on(whole_store: str) -
             assert (recovered.d["exact"], recovered.d["holder"]) == (True, "fixed")
             await witness.until("ended")
             witness.assert_whole()
-        assert await bots.wait(60.0) == 0, bots.output
-        assert "2 matches" in bots.output
+        await bots.played()
         await verified(stack, view["session"])
 
 
@@ -154,7 +183,7 @@ async def test_a_pause_outlives_the_death_of_the_holder(whole_store: str) -> Non
     until the operator lets it go on; then it is played to its end."""
     async with Stack.up(whole_store, realm(), OPERATORS=ENTRY, **FLOWING) as stack:
         await stack.more_servers(2)
-        bots = await stack.bots(2, 1, *UNDECIDED)
+        bots = await Opponents.of(stack)
         view = (await running(stack.url))[0]
         holder, other = holder_of(stack, view)
         async with Witness.of(other.url, view["session"]) as witness, Person(other.url) as boss:
@@ -171,7 +200,7 @@ async def test_a_pause_outlives_the_death_of_the_holder(whole_store: str) -> Non
             await boss.ask(f"/api/sessions/{view['session']}/resume")
             await witness.until("ended")
             witness.assert_whole()
-        assert await bots.wait(60.0) == 0, bots.output
+        await bots.played()
         await verified(stack, view["session"])
 
 
@@ -180,7 +209,7 @@ async def test_the_death_of_a_solver_is_repaired_in_place(whole_store: str) -> N
     client is disconnected."""
     async with Stack.up(whole_store, realm(), **FLOWING) as stack:
         server = await stack.server()
-        bots = await stack.bots(2, 1, *UNDECIDED)
+        bots = await Opponents.of(stack)
         view = (await running(stack.url))[0]
         async with Witness.of(server.url, view["session"]) as witness:
             await witness.until("action")
@@ -191,7 +220,7 @@ async def test_the_death_of_a_solver_is_repaired_in_place(whole_store: str) -> N
             assert {event.epoch for event in witness.events if event.epoch} == {1}
             assert witness.connection.reconnections == 0
         assert server.said("solver_died")
-        assert await bots.wait(60.0) == 0, bots.output
+        await bots.played()
         await verified(stack, view["session"])
 
 
@@ -199,7 +228,7 @@ async def test_draining_moves_sessions_between_two_ticks(whole_store: str) -> No
     """SIGTERM of the holder: it hands its session to the other server and ends with 0; no tick is computed twice."""
     async with Stack.up(whole_store, realm(), **FLOWING) as stack:
         await stack.more_servers(2)
-        bots = await stack.bots(2, 1, *UNDECIDED)
+        bots = await Opponents.of(stack)
         view = (await running(stack.url))[0]
         holder, other = holder_of(stack, view)
         async with Witness.of(other.url, view["session"]) as witness:
@@ -211,7 +240,7 @@ async def test_draining_moves_sessions_between_two_ticks(whole_store: str) -> No
             await witness.until("ended")
             witness.assert_whole()
         assert holder.said("session_handed_over")
-        assert await bots.wait(60.0) == 0, bots.output
+        await bots.played()
         verdict = await verified(stack, view["session"])
         assert verdict.unrecorded == 0
 
@@ -224,7 +253,7 @@ async def test_sessions_pause_while_the_store_is_away(tmp_path: Path) -> None:
     with EmbeddedStore(settings, port=port) as store:
         async with Stack.up(store.url, realm(), **FLOWING) as stack:
             server = await stack.server()
-            bots = await stack.bots(2, 1, *UNDECIDED)
+            bots = await Opponents.of(stack)
             view = (await running(stack.url))[0]
             async with Witness.of(server.url, view["session"]) as witness:
                 await witness.until("turn_ended")
@@ -235,8 +264,7 @@ async def test_sessions_pause_while_the_store_is_away(tmp_path: Path) -> None:
                 await store.start_async()
                 await witness.until("ended")
                 witness.assert_whole()
-            assert await bots.wait(60.0) == 0, bots.output
-            assert "2 matches" in bots.output
+            await bots.played()
             await verified(stack, view["session"])
 
 

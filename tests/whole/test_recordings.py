@@ -14,7 +14,7 @@ import zarr
 from tests.server.recordings.sessions import Holder, files_of
 from tests.support.stack import Stack, until
 from tests.support.witness import Witness, running, store_of, verified
-from tests.whole.test_deaths import FLOWING, UNDECIDED, holder_of
+from tests.whole.test_deaths import FLOWING, Opponents, holder_of
 from tussle.lobby.recording_marks import RecordingMarks
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.record import load_record
@@ -42,7 +42,7 @@ async def test_two_killed_holders_change_no_byte(whole_store: str, tmp_path: Pat
     async with Stack.up(whole_store, f"whole-{secrets.token_hex(4)}", **FLOWING) as stack:
         await stack.more_servers(3)
         await stack.worker()
-        bots = await stack.bots(2, 1, *UNDECIDED)
+        bots = await Opponents.of(stack)
         session = (await running(stack.url))[0]["session"]
         recordings = Recordings(str(stack.data_dir / "recordings"))
         epoch = 1
@@ -60,7 +60,7 @@ async def test_two_killed_holders_change_no_byte(whole_store: str, tmp_path: Pat
             assert mark is not None and not mark.final
             live = recordings.open(session, mark)
             assert live.length == mark.length > 0
-        assert await bots.wait(90.0) == 0, bots.output
+        await bots.played(90.0)
         await verified(stack, session)
         folder = stack.data_dir / "recordings" / f"{session}.zarr"
         await until(lambda: (folder / "zarr.json").exists(), "the final recording")
