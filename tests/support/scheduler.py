@@ -50,7 +50,6 @@ COMPUTE = (
     "tests/golden/test_golden.py",
     "tests/lobby/test_whole_program.py",
     "tests/server/modes/test_imports.py",
-    "tests/server/physics/test_elimination.py",
     "tests/server/physics/test_golden.py",
     "tests/server/physics/test_jit.py",
     "tests/server/simulation/test_identity.py",

@@ -8,19 +8,24 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from tests.server.physics.test_energies import curvature, slope
+from tests.server.physics.test_energies import curvature, new_scratch, slope, tet_energy
+from tests.support.interpreted import as_python
 from tests.support.worlds import ground, scene
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Body, Material, Pin, Rail, Recipe, Scene, decode_scene, encode_scene
-from tussle.server.physics.averaged_strain import STABILISATION, patch_derivatives, patch_energy
+from tussle.server.physics import averaged_strain
+from tussle.server.physics.averaged_strain import STABILISATION
 from tussle.server.physics.checkpoint import decode_state, encode_state, state_hash
 from tussle.server.physics.contact_check import check_contact
-from tussle.server.physics.elasticity import CLAMP_LIMIT, new_scratch, tet_energy
+from tussle.server.physics.elasticity import CLAMP_LIMIT
 from tussle.server.physics.model import Model
 from tussle.server.physics.path_check import check_path
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
 from tussle.server.physics.world_state import Control, Floats, State
+
+patch_derivatives = as_python(averaged_strain.patch_derivatives)
+patch_energy = as_python(averaged_strain.patch_energy)
 
 YOUNG = 1e7
 Element = Literal["linear", "averaged"]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.server.physics.test_energies import curvature, slope
+from tests.server.physics.test_energies import barrier, closest, curvature, mollifier, slope
+from tests.support.interpreted import as_python
 from tests.support.worlds import block, scene
-from tussle.server.physics.barrier import barrier, mollifier
-from tussle.server.physics.contact_curvature import curvature_rows, mollifier_rows, new_curvature_scratch
-from tussle.server.physics.distance import EDGE_EDGE, POINT_FACE, closest
+from tussle.server.physics import contact_curvature
+from tussle.server.physics.distance import EDGE_EDGE, POINT_FACE
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.world_state import Floats
+
+curvature_rows = as_python(contact_curvature.curvature_rows)
+mollifier_rows = as_python(contact_curvature.mollifier_rows)
+new_curvature_scratch = as_python(contact_curvature.new_curvature_scratch)
 
 PLACES = {
     "vertex over a face": (POINT_FACE, [[0.3, 0.2, 0.3], [0, 0, 0], [1, 0, 0], [0, 0, 1]]),

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-import numba
 import numpy as np
 import pytest
 
-from tests.support.paths import ROOT
+from tests.support.interpreted import as_python
 from tests.support.worlds import block, cube, ground, scene
-from tussle.lobby.launch import child_environment
 from tussle.lobby.rules.scenes import Pin
 from tussle.server.physics.dissection import LEAF_NODES, dissect, mesh_links
 from tussle.server.physics.elimination import find_entry, plan_elimination
@@ -22,7 +18,6 @@ from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.shapes import build
 
 
-@numba.njit
 def solve_dense(t, cliques, clique_start, matrix, right, place):  # type: ignore[no-untyped-def]
     """Solve matrix x = right, both by node, through fronts. Returns x and the nodes of each front."""
     bodies = np.arange(t.kind.shape[0])
@@ -35,7 +30,7 @@ def solve_dense(t, cliques, clique_start, matrix, right, place):  # type: ignore
             if t.fixed[i] or t.fixed[j] or place[j] > place[i]:
                 continue
             block = matrix[3 * i : 3 * i + 3, 3 * j : 3 * j + 3]
-            if not np.any(block != 0.0):
+            if not block.any():
                 continue
             at = find_entry(
                 system.first, system.row_start, system.rows, system.start, place, front, i, j
@@ -112,55 +107,16 @@ def cases(model: Model, contacts: int) -> Iterator[Case]:
         yield matrix, nodes, start, rng.normal(size=len(matrix))
 
 
-def solve_all(path: str) -> None:
-    """Store the solutions of all cases, and the places and fronts of their nodes, in a file."""
-    model, found = make_model(), {}
-    for contacts in CONTACTS:
-        for k, (matrix, nodes, start, right) in enumerate(cases(model, contacts)):
-            place = np.full(len(model.tables.fixed), -1)
-            x, widths = solve_dense(model.tables, nodes, start, matrix, right, place)
-            found |= {
-                f"x-{contacts}-{k}": x,
-                f"widths-{contacts}-{k}": widths,
-                f"place-{contacts}-{k}": place,
-            }
-    np.savez(path, **found)
-
-
-PROGRAM = """
-import gc, sys
-gc.disable()
-from tussle.lobby.machine_code import compile_for_baseline
-from tussle.lobby.whole_program import compile_whole
-compile_for_baseline()
-with compile_whole():
-    from tests.server.physics.test_elimination import solve_all
-    solve_all(sys.argv[1])
-"""
-
-
-@pytest.fixture(scope="module")
-def solved(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, np.ndarray]:
-    """The file of ``solve_all``. A process of its own compiles the functions as one program, in half the time."""
-    path = tmp_path_factory.mktemp("solved") / "all.npz"
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(path)], cwd=ROOT, env=child_environment(),
-        capture_output=True, text=True, check=False, timeout=230,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return dict(np.load(path))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("contacts", CONTACTS)
-def test_equations_are_solved(contacts: int, solved: Mapping[str, np.ndarray]) -> None:
+def test_equations_are_solved(contacts: int) -> None:
     """Fronts give the solution of the dense equations, for bodies of all kinds and contacts between any of them."""
     model = make_model()
     fixed = np.repeat(model.tables.fixed, 3)
     free = ~fixed
-    for k, (matrix, _, _, right) in enumerate(cases(model, contacts)):
-        x, widths, place = (solved[f"{name}-{contacts}-{k}"] for name in ("x", "widths", "place"))
+    solver = as_python(solve_dense)
+    for matrix, nodes, start, right in cases(model, contacts):
+        place = np.full(len(fixed) // 3, -1)
+        x, widths = solver(model.tables, nodes, start, matrix, right, place)
         assert x[free] == pytest.approx(np.linalg.solve(matrix[np.ix_(free, free)], right[free]), rel=1e-7)
         assert not x[fixed].any()
         assert sorted(place[~model.tables.fixed]) == list(range(widths.sum()))

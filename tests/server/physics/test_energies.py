@@ -7,21 +7,27 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tussle.server.physics.barrier import add_mollifier_gradient, barrier, mollifier
-from tussle.server.physics.distance import EDGE_EDGE, POINT_FACE, closest
-from tussle.server.physics.elasticity import (
-    CLAMP_LIMIT,
-    affine_energy,
-    affine_gradient,
-    affine_hessian,
-    new_scratch,
-    tet_derivatives,
-    tet_energy,
-)
-from tussle.server.physics.friction import friction_derivatives
+from tests.support.interpreted import as_python
+from tussle.server.physics import barrier as barriers
+from tussle.server.physics import distance, elasticity, friction, spring_forces
+from tussle.server.physics.distance import EDGE_EDGE, POINT_FACE
+from tussle.server.physics.elasticity import CLAMP_LIMIT
 from tussle.server.physics.kernel_arrays import Springs
-from tussle.server.physics.spring_forces import spring_derivatives, spring_energy
 from tussle.server.physics.world_state import Floats
+
+add_mollifier_gradient = as_python(barriers.add_mollifier_gradient)
+affine_energy = as_python(elasticity.affine_energy)
+affine_gradient = as_python(elasticity.affine_gradient)
+affine_hessian = as_python(elasticity.affine_hessian)
+barrier = as_python(barriers.barrier)
+closest = as_python(distance.closest)
+friction_derivatives = as_python(friction.friction_derivatives)
+mollifier = as_python(barriers.mollifier)
+new_scratch = as_python(elasticity.new_scratch)
+spring_derivatives = as_python(spring_forces.spring_derivatives)
+spring_energy = as_python(spring_forces.spring_energy)
+tet_derivatives = as_python(elasticity.tet_derivatives)
+tet_energy = as_python(elasticity.tet_energy)
 
 STEP = 1e-6
 

@@ -1,4 +1,4 @@
-"""The cache of machine code: shared by every installation of one version."""
+"""The machine code: what it computes, and its cache, shared by every installation of one version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.server.physics.test_determinism import WORLDS, inputs
+from tests.support.interpreted import as_python
 from tests.support.paths import ROOT
+from tussle.server.physics import solver
+from tussle.server.physics.scene_compiler import compile_scene
+from tussle.server.physics.solver import step
 
 PROGRAM = """
 import tussle.server.physics.friction as friction
@@ -41,3 +46,22 @@ def test_two_installations_share_the_machine_code(tmp_path: Path) -> None:
         assert file.startswith(str(root))
         counts.append((int(hits), int(misses)))
     assert counts == [(0, 1), (1, 0)]
+
+
+@pytest.mark.parametrize(("name", "tick"), [("averaged", 40), ("melee", 40), ("mixed", 25), ("soft", 12)])
+def test_the_machine_code_is_what_python_computes(
+    name: str, tick: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bodies of all kinds that touch, slide and are pulled: a step of the kernels is the step of their source, up to
+    the rounding of products."""
+    model, state = compile_scene(WORLDS[name]())
+    for before in range(tick):
+        state, _ = step(model, state, inputs(name, before))
+    usual, report = step(model, state, inputs(name, tick))
+    monkeypatch.setattr(solver, "minimise_potential", as_python(solver.minimise_potential))
+    interpreted, other = step(model, state, inputs(name, tick))
+    assert report.contacts > 10 and report.friction > 0.0 and report.elastic > 0.0
+    assert (other.contacts, other.iterations) == (report.contacts, report.iterations)
+    assert interpreted.q == pytest.approx(usual.q, abs=1e-12)
+    for energy in ("barrier", "elastic", "friction"):
+        assert getattr(other, energy) == pytest.approx(getattr(report, energy), rel=1e-9)

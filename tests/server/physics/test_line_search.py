@@ -7,9 +7,12 @@ import pytest
 
 from bench.physics.growth import boxes
 from bench.physics.torture import run, torture_scenes
-from tussle.server.physics.friction import update_pulls
+from tests.support.interpreted import as_python
+from tussle.server.physics import friction, line_search
 from tussle.server.physics.kernel_arrays import Lagged
-from tussle.server.physics.line_search import turn_step
+
+turn_step = as_python(line_search.turn_step)
+update_pulls = as_python(friction.update_pulls)
 
 EPS = 1e-3
 
