@@ -7,6 +7,7 @@ any other                        the contact checks must pass; hashes that diffe
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -30,6 +31,7 @@ SOURCE = {"source"}
 """Parts of the physics id that may differ without a change of the results."""
 
 
+@functools.cache
 def verdict_of(archive: Path, session: str) -> tuple[int, dict[str, Any]]:
     """The exit code and the verdict of `tussle verify`, in a fresh process."""
     tussle = [sys.executable, "-c", "from tussle.cli.main import main; main()"]

@@ -31,8 +31,10 @@ def test_the_trace_ends_where_the_step_ends() -> None:
 
 
 def test_a_path_through_a_body_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A jump to the other side of the ground is blocked, although both ends are free of intersections."""
-    model, state = compile_scene(scene([ground(), cube("a", position=(0, 1, 0))]))
+    """A jump to the other side of the ground is blocked, although both ends are free of intersections. The cube is
+    turned: CCD takes seconds where faces are parallel."""
+    turned = cube("a", position=(0, 1, 0), rotation=(1.0, 0.05, 0.1, 0.07))
+    model, state = compile_scene(scene([ground(), turned]))
     under = state.q.copy()
     under[0, 1] = -3.0
     monkeypatch.setattr(path_check, "trace_step", lambda *_: [state.q, state.q, under])
