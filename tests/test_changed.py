@@ -40,12 +40,13 @@ def test_the_nearest_tests_come_first(changed: list[str], chosen: list[str]) -> 
     assert chosen_tests(changed, TESTS, TESTS.__contains__) == chosen
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
+@pytest.mark.parametrize("workers", [[], ["-p", "xdist", "-n", "2"]], ids=["alone", "workers"])
 def test_no_test_starts_after_the_time(workers: list[str], tmp_path: Path) -> None:
     """No test runs, all are counted, and the run does not fail for them."""
     (tmp_path / "test_many.py").write_text("def test_a(): assert False\ndef test_b(): assert False\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     outer = {key: value for key, value in os.environ.items() if key != "TEST_BUDGET_END"}
+    outer |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     options = ["-q", "-p", "tests.support.budget", "-p", "no:cacheprovider", *workers, "."]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options],

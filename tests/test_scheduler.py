@@ -9,9 +9,16 @@ import pytest
 
 from tests.support import scheduler
 from tests.support.paths import ROOT
-from tests.support.scheduler import BROWSER, Scheduler, is_spare, worker_count
+from tests.support.scheduler import BROWSER, LONGEST, LONGEST_COMPUTE, Scheduler, is_spare, worker_count
 
-FILES = ("tests/lobby/rules/test_slots.py", "tests/cli/test_up.py", "tests/whole/test_play.py", BROWSER)
+TORTURE = "tests/server/physics/test_torture.py"
+FILES = (
+    "tests/lobby/rules/test_slots.py",
+    TORTURE,
+    "tests/cli/test_up.py",
+    "tests/whole/test_play.py",
+    BROWSER,
+)
 
 
 def order_of(worker: str, count: int) -> list[str]:
@@ -31,14 +38,27 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_takes_longest_begins_first() -> None:
-    """The browser tests, then what waits for processes, then the rest."""
-    assert order_of("gw0", 3) == [BROWSER, "tests/whole/test_play.py", "tests/cli/test_up.py", FILES[0]]
+    """The browser tests, then what waits for processes, then what computes long, then the rest."""
+    assert order_of("gw0", 3) == [
+        BROWSER,
+        "tests/whole/test_play.py",
+        "tests/cli/test_up.py",
+        TORTURE,
+        FILES[0],
+    ]
+
+
+def test_the_lists_name_what_is_there() -> None:
+    """And a file that computes is not among those that begin at once."""
+    assert all((ROOT / name).exists() for name in (*LONGEST, *LONGEST_COMPUTE))
+    assert not any(scheduler._waits(name) for name in LONGEST_COMPUTE)
+    assert all(scheduler._waits(name) for name in LONGEST)
 
 
 def test_the_worker_beyond_the_cores_waits_for_nothing() -> None:
-    """It runs only files that compute: its nice value would make others late."""
+    """It runs only files that compute: its nice value would make others late. Those that take long come last."""
     assert worker_count() == 3 and is_spare("gw2", 3)
-    assert order_of("gw2", 3) == [FILES[0]]
+    assert order_of("gw2", 3) == [FILES[0], TORTURE]
 
 
 def test_without_one_more_worker_each_runs_everything() -> None:

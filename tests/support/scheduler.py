@@ -36,6 +36,16 @@ LONGEST = (
 """Folders and files, in the order in which they begin. The others follow: those that wait, then those with the most
 tests."""
 
+LONGEST_COMPUTE = (
+    "tests/server/physics/test_golden.py",
+    "tests/golden/test_golden.py",
+    "tests/server/physics/test_torture.py",
+    "tests/lobby/test_whole_program.py",
+)
+"""Files that only compute, and take long with few tests: once nothing is left that waits, they begin first, so that no
+core is idle at the end. The worker beyond the cores begins with the others: with its nice value one of these could take
+longer than its time limit."""
+
 NICE = 10
 """Nice value of the worker beyond the cores."""
 
@@ -88,7 +98,7 @@ class Scheduler(LoadScopeScheduling):
         """The unit that this worker takes next; None if there is none for it."""
         spare = is_spare(node.gateway.id, self.numnodes)
         units = [scope for scope in self.workqueue if not (spare and _waits(scope))]
-        return min(units, key=_place, default=None)
+        return min(units, key=_spare_place if spare else _place, default=None)
 
     def _assign_work_unit(self, node: Any) -> None:
         if (unit := self._next_unit(node)) is None:
@@ -104,5 +114,11 @@ class Scheduler(LoadScopeScheduling):
 
 
 def _place(scope: str) -> int:
-    last = len(LONGEST) + (not _waits(scope))
-    return next((place for place, name in enumerate(LONGEST) if scope.startswith(name)), last)
+    if _waits(scope):
+        return next((place for place, name in enumerate(LONGEST) if scope.startswith(name)), len(LONGEST))
+    longest = LONGEST_COMPUTE.index(scope) if scope in LONGEST_COMPUTE else len(LONGEST_COMPUTE)
+    return len(LONGEST) + 1 + longest
+
+
+def _spare_place(scope: str) -> bool:
+    return scope in LONGEST_COMPUTE
