@@ -104,11 +104,25 @@ def find_jointed_direction(t, joints, springs, params, islands, island, w, c, la
 @inner
 def _fill_system(t, springs, params, islands, island, w, c, lag, row, system, kept):
     """Add the terms of bodies, contacts and friction to the system and to the gradient in w.direction."""
+    _add_terms(
+        t, springs, params, islands, island, w, c, lag, row, new_scratch(), np.empty((12, 12)),
+        new_curvature_scratch(), new_columns(), system, kept,
+    )  # fmt: skip
+
+
+@inner
+def _add_terms(
+    t, springs, params, islands, island, w, c, lag, row, tet, element, curved, columns, system, kept
+):
+    """The same with scratch arrays that the caller owns: tet, element (12, 12), curved and columns.
+
+    A scratch array that is made here would be counted at each use, for some contacts a hundred times.
+    """
     t, islands, w, c, lag = borrow(t), borrow(islands), borrow(w), borrow(c), borrow(lag)
-    row, system = borrow(row), borrow(system)
-    add_bodies(t, springs, params, islands, island, w, system, kept)
-    add_contacts(t, params, islands, island, w, c, system, row, kept)
-    add_friction(t, params, islands, island, w, lag, system, row)
+    row, system, columns = borrow(row), borrow(system), borrow(columns)
+    add_bodies(t, springs, params, islands, island, w, system, row, borrow(tet), borrow(element), kept)
+    add_contacts(t, params, islands, island, w, c, system, row, borrow(curved), columns, kept)
+    add_friction(t, params, islands, island, w, lag, system, row, columns)
 
 
 @inlined
@@ -148,19 +162,20 @@ def _collect_cliques(t, springs, params, islands, island, c, lag, row):
     vertices, nodes, coefs = c.pairs[:, 1:], borrow(row).nodes, borrow(row).coefs
     span, near_start, near = t.span, t.near_start, t.near
     vertex_node, vertex_group, kind, fixed, rest = t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest
+    into, begins = borrow(found), borrow(start)
     sets, total = 0, 0
     for p in range(begin, end):
         if c.bound[p] < params.dhat:
             count = _gather_nodes(
                 vertices, c.weights, p, vertex_node, vertex_group, kind, fixed, rest, nodes, coefs
             )
-            sets, total = _append_clique(span, near_start, near, count, nodes, found, start, sets, total)
+            sets, total = _append_clique(span, near_start, near, count, nodes, into, begins, sets, total)
     for z in range(islands.lag_start[island], islands.lag_start[island + 1]):
         p = islands.lag_order[z]
         count = _gather_nodes(
             lag.rows, lag.weights, p, vertex_node, vertex_group, kind, fixed, rest, nodes, coefs
         )
-        sets, total = _append_clique(span, near_start, near, count, nodes, found, start, sets, total)
+        sets, total = _append_clique(span, near_start, near, count, nodes, into, begins, sets, total)
     for m in range(islands.member_start[island], islands.member_start[island + 1]):
         body = islands.members[m]
         if t.kind[body] == AFFINE:
@@ -205,23 +220,14 @@ def _append_clique(span, near_start, near, count, nodes, found, start, sets, tot
 
 
 @inlined
-def add_bodies(t, springs, params, islands, island, w, system, kept):
+def add_bodies(t, springs, params, islands, island, w, system, row, scratch, element, kept):
     """Add inertia, elasticity and springs of the bodies of the island."""
     q, predicted, direction, place, front = w.q, w.predicted, w.direction, w.place, w.front
-    first, row_start, rows, start, data = (
-        system.first,
-        system.row_start,
-        system.rows,
-        system.start,
-        system.data,
-    )
+    first, row_start, rows = system.first, system.row_start, system.rows
+    start, data = system.start, system.data
     tets, inverse, volume, mu, lam, fixed = t.tets, t.inverse, t.volume, t.mu, t.lam, t.fixed
     dt2 = params.dt * params.dt
-    f = np.empty((3, 3))
-    element = np.empty((12, 12))
-    scratch = new_scratch()
-    corners = np.empty(4, np.int64)
-    slope = np.empty(3)
+    corners, slope, f = row.nodes, row.offset, row.curve
     for m in range(islands.member_start[island], islands.member_start[island + 1]):
         body = islands.members[m]
         node = t.node_start[body]
@@ -324,21 +330,15 @@ def _add_element(element, corners, first, row_start, rows, start, data, place, f
 
 
 @inlined
-def add_contacts(t, params, islands, island, w, c, system, row, kept):
+def add_contacts(t, params, islands, island, w, c, system, row, curved, columns, kept):
     """Add the barriers of the pairs that are nearer than dhat."""
     x, pairs, weights, direction, place, front = w.x, c.pairs, c.weights, w.direction, w.place, w.front
-    first, row_start, rows, start, data = (
-        system.first,
-        system.row_start,
-        system.rows,
-        system.start,
-        system.data,
-    )
+    first, row_start, rows = system.first, system.row_start, system.rows
+    start, data = system.start, system.data
     vertices, bound, span = pairs[:, 1:], c.bound, t.span
     vertex_node, vertex_group, kinds, fixed, rest = t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest
     limit = params.dhat * params.dhat
     nodes, coefs, r3, b33, scratch = row.nodes, row.coefs, row.offset, row.curve, row.spread
-    curved, columns = new_curvature_scratch(), new_columns()
     for p in range(islands.pair_start[island], islands.pair_start[island + 1]):
         if bound[p] >= params.dhat:
             continue
@@ -402,21 +402,15 @@ def add_contacts(t, params, islands, island, w, c, system, row, kept):
 
 
 @inlined
-def add_friction(t, params, islands, island, w, lag, system, row):
+def add_friction(t, params, islands, island, w, lag, system, row, columns):
     """Add the friction of the lagged contacts."""
     x, origin, direction, place, front = w.x, w.start, w.direction, w.place, w.front
-    first, row_start, rows, start, data = (
-        system.first,
-        system.row_start,
-        system.rows,
-        system.start,
-        system.data,
-    )
+    first, row_start, rows = system.first, system.row_start, system.rows
+    start, data = system.start, system.data
     span = t.span
     lagged, weights, normals, forces, pull = lag.rows, lag.weights, lag.normals, lag.force, lag.pull
     vertex_node, vertex_group, kinds, fixed, rest = t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest
     nodes, coefs, r3, b33, scratch = row.nodes, row.coefs, row.offset, row.curve, row.spread
-    columns = new_columns()
     for z in range(islands.lag_start[island], islands.lag_start[island + 1]):
         p = islands.lag_order[z]
         along = 0.0

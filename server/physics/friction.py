@@ -26,7 +26,7 @@ import math
 
 import numpy as np
 
-from tussle.server.physics.jit import inlined, kernel
+from tussle.server.physics.jit import borrow, inlined, kernel
 
 __all__ = ["friction_derivatives", "friction_energy", "update_pulls", "width_slope"]
 
@@ -95,6 +95,7 @@ def update_pulls(lag, order, begin, end, x, trial, start, eps, share, fresh):
     x, trial, start: positions at the iterate, at the trial and at the start of the step [m], shape (v, 3). share: of
     the direction that the trial takes. fresh: the pulls become those of the trial, whatever they were.
     """
+    lag = borrow(lag)
     u, next_u = np.empty(3), np.empty(3)
     for place in range(begin, end):
         r = order[place]

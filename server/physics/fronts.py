@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from tussle.server.physics.elimination import tile_count, triangle_size
-from tussle.server.physics.jit import fma, inner
+from tussle.server.physics.jit import borrow, fma, inner
 from tussle.server.physics.tiles import TILE, TILE_SIZE, factor_tile, solve_tile, subtract_product
 
 __all__ = ["factorise", "solve"]
@@ -84,6 +84,7 @@ def _eliminate(data, start, width, tiles, height, rest, rest_at, pivots):
 
     width: nodes. tiles: of the nodes; height: of its rows.
     """
+    pivots = borrow(pivots)
     stride = tiles * TILE_SIZE
     positive = True
     for low in range(0, tiles, STRIP):

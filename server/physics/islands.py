@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from tussle.server.physics.distance import POINT_FACE
-from tussle.server.physics.jit import inner
+from tussle.server.physics.jit import borrow, inner
 
 __all__ = ["group_by_island", "label_islands", "second_vertex"]
 
@@ -38,6 +38,7 @@ def label_islands(pairs, vertex_group, lagged, takes_part):
     Islands are numbered by their smallest body; a body that does not take part has -1. lagged: pairs of groups (m, 2)
     that lagged friction joins. takes_part: per body.
     """
+    pairs = borrow(pairs)
     bodies = takes_part.shape[0]
     parent = np.arange(bodies)
     for p in range(pairs.shape[0] + lagged.shape[0]):

@@ -81,6 +81,7 @@ def _pair_stiffness(t, pairs, p, kappa):
 @inner
 def _lag_contacts(t, joints, pairs, bound, weights, x, params):
     """Return the contacts at x that carry friction in this step, as Lagged."""
+    pairs, weights = borrow(pairs), borrow(weights)
     count = 0
     for p in range(pairs.shape[0]):
         if bound[p] < params.dhat:
@@ -90,6 +91,7 @@ def _lag_contacts(t, joints, pairs, bound, weights, x, params):
     normals = np.empty((count, 3))
     force = np.empty(count)
     groups = np.empty((count, 2), np.int64)
+    into = borrow(normals)
     n = 0
     for p in range(pairs.shape[0]):
         if bound[p] >= params.dhat:
@@ -99,7 +101,7 @@ def _lag_contacts(t, joints, pairs, bound, weights, x, params):
         mu = math.sqrt(t.friction[groups[n, 0]] * t.friction[groups[n, 1]])
         if joints.rubbing.shape[0] > 0:
             mu = pair_friction(joints, t.friction.shape[0], groups[n, 0], groups[n, 1], mu)
-        size, scale = _contact_force(t, pairs, p, x, weights, params.dhat * params.dhat, normals[n])
+        size, scale = _contact_force(t, pairs, p, x, weights, params.dhat * params.dhat, into[n])
         force[n] = mu * _pair_stiffness(t, pairs, p, params.kappa) * size * scale
         if force[n] <= 0.0:
             continue
@@ -223,6 +225,7 @@ def _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part, s
     joined: pairs of groups that lagged contacts and joints join, shape (m, 2). stiffness (bodies,): factors of the
     barriers.
     """
+    pairs = borrow(pairs)
     bodies = takes_part.shape[0]
     label, count = label_islands(pairs, t.vertex_group, joined, takes_part)
     keys = np.empty(pairs.shape[0], np.int64)
@@ -237,7 +240,7 @@ def _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part, s
         keys[p] = label[a] if a < bodies and takes_part[a] else label[b]
     lag_order, lag_start = group_by_island(keys, count)
     total = order.shape[0]
-    c = Pairs(
+    own = Pairs(
         np.empty((total, 5), np.int64),
         np.empty(total),
         np.empty((total, 4)),
@@ -245,6 +248,7 @@ def _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part, s
         np.empty((total, 4)),
         np.empty(total),
     )
+    c = borrow(own)
     for p in range(total):
         c.bound[p] = bound[order[p]]
         for k in range(5):
@@ -254,7 +258,7 @@ def _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part, s
         c.kappa[p] = _pair_stiffness(t, c.pairs, p, params.kappa)
         a, b = t.vertex_group[c.pairs[p, 1]], t.vertex_group[second_vertex(c.pairs, p)]
         c.kappa[p] *= max(stiffness[a] if a < bodies else 1.0, stiffness[b] if b < bodies else 1.0)
-    return c, Islands(members, member_start, pair_start, lag_order, lag_start)
+    return own, Islands(members, member_start, pair_start, lag_order, lag_start)
 
 
 @inner
@@ -351,6 +355,7 @@ def _report_contacts(t, params, c, x, bodies, impulses, points):
 
     Returns the number of contacts and the smallest distance [m].
     """
+    c = borrow(c)
     limit = params.dhat * params.dhat
     total = np.zeros((bodies + 1, bodies + 1))
     normal = np.empty(3)
