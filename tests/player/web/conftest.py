@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -24,21 +25,24 @@ START_S = 400.0  # a cold start compiles the kernels
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests that start servers of their own before those that need ``url``, whose bots never rest."""
+    """Run the tests that start servers of their own first, then those that need ``url``, and last those that need
+    ``duels``, whose bots never rest."""
     here = Path(__file__).parent
     places = [place for place, item in enumerate(items) if item.path.parent == here]
-    ours = sorted((items[place] for place in places), key=needs_url)
+    ours = sorted((items[place] for place in places), key=running)
     for place, item in zip(places, ours, strict=True):
         items[place] = item
 
 
-def needs_url(item: pytest.Item) -> bool:
-    return "url" in getattr(item, "fixturenames", ())
+def running(item: pytest.Item) -> int:
+    """How many of ``url`` and ``duels`` a test needs."""
+    return sum(name in getattr(item, "fixturenames", ()) for name in ("url", "duels"))
 
 
 @pytest.fixture(scope="package")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of ``tussle up`` with bots on a free port, or TUSSLE_URL."""
+    """The address of ``tussle up`` on a free port, or TUSSLE_URL. One bot waits in a lobby for a person, and others
+    come where they are asked for: no two bots play each other."""
     if os.environ.get("TUSSLE_URL"):
         yield os.environ["TUSSLE_URL"]
         return
@@ -65,7 +69,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "--port",
         "0",
         "--bots",
-        "3",  # one waits for a person while the others play
+        "1",
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -96,6 +100,33 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def get(address: str) -> Any:
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture(scope="package")
+def duels(url: str) -> Iterator[None]:
+    """Two more bots: from now on a duel runs all the time, and one has ended and is recorded and rated. They take a
+    third of what Tussle and a page of its lobby compute, so only tests that need duels have them."""
+    if os.environ.get("TUSSLE_URL"):
+        yield
+        return
+    since = int(time.time() * 1000)
+    bots = [sys.executable, "-P", "-m", "tussle.player", "--count", "2", "--matches", "0", "--think", "0.2"]
+    process = subprocess.Popen([*bots, "--server", url], cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + START_S
+        recorded = f"{url}/api/recordings?kind=sessions&mode=duel&limit=1&since={since}"
+        while not (get(recorded)["recordings"] and get(f"{url}/api/leaderboard/duel")["rows"]):
+            assert process.poll() is None and time.monotonic() < deadline, "the bots play no duel"
+            time.sleep(0.5)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @pytest.fixture(scope="module")

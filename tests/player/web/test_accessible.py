@@ -41,6 +41,7 @@ def choose(mira: Person, mode: str) -> None:
     mira.page.click(f"[aria-label=Mode] [role=radio]:has-text('{mode}')")
 
 
+@pytest.mark.usefixtures("duels")
 @pytest.mark.parametrize("opened", ["", "settings", "keys"])
 def test_the_first_page(mira: Person, opened: str) -> None:
     """Alone, and with each of its panels."""
@@ -132,6 +133,7 @@ def test_what_one_does_alone(mira: Person, mode: str) -> None:
     leave(mira)
 
 
+@pytest.mark.usefixtures("duels")
 @pytest.mark.parametrize("width", [1280, 900, 390])
 def test_the_page_of_a_player(mira: Person, width: int) -> None:
     """Of a bot with matches, on three widths."""

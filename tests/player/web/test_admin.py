@@ -29,6 +29,7 @@ def log_in(boss: Any, secret: str = SECRET) -> None:
     boss.page.keyboard.press("Enter")
 
 
+@pytest.mark.usefixtures("duels")
 @pytest.mark.parametrize("view", VIEWS, ids=["wide", "middle", "phone"])
 def test_the_page_shows_what_runs(person: Any, view: dict[str, Any]) -> None:
     """Another secret is refused beside its field. The sessions of the bots, the server, its solvers and its players are

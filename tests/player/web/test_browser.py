@@ -199,6 +199,7 @@ def test_a_phone(person: Any) -> None:
     mira.shoot("phone-lobby")
 
 
+@pytest.mark.usefixtures("duels")
 @pytest.mark.parametrize(
     ("scheme", "width", "height"),
     [("light", 1440, 900), ("dark", 1440, 900), ("dark", 768, 1024), ("light", 390, 844)],

@@ -38,6 +38,7 @@ new Promise((done) => {
 """Samples the preview 60 times: its number of bodies, and whether the whole mat is in it."""
 
 
+@pytest.mark.usefixtures("duels")
 @pytest.mark.parametrize("tier", ["D", "C"])
 def test_the_preview_always_shows_the_bodies_and_the_whole_mat(person: Any, tier: str) -> None:
     """In every sample over twelve seconds, across the end of a watched duel and the beginning of the next."""

@@ -44,8 +44,8 @@ see();
 
 WITHIN = """(() => {
   const [stage, label] = ["[data-test=stage]", ".pin.spent"]
-    .map((one) => document.querySelector(one).getBoundingClientRect());
-  return label.left >= stage.left && label.right <= stage.right
+    .map((one) => document.querySelector(one)?.getBoundingClientRect());
+  return Boolean(label) && label.left >= stage.left && label.right <= stage.right
     && label.top >= stage.top && label.bottom <= stage.bottom;
 })()"""
 """Whether all of the label of the body that is out is in the stage."""
@@ -66,6 +66,7 @@ def test_the_fonts_of_the_page_are_preloaded(person: Any) -> None:
     assert sorted(fonts) == [["anybody", "link"], ["instrument", "link"], ["martian", "link"]]
 
 
+@pytest.mark.usefixtures("duels")
 @pytest.mark.parametrize("width", [1440, 820, 390])
 def test_controls_do_not_overlap(person: Any, width: int) -> None:
     """On the first page, a player's page and the playground."""
@@ -114,7 +115,7 @@ def test_the_label_of_a_body_that_fell_is_inside_of_the_stage(person: Any) -> No
     mira = person("Mira", viewport=UPRIGHT)
     practise(mira, turn_s=60)
     for _ in range(4):
-        if mira.over or mira.page.locator(".pin.spent").count():
+        if mira.evaluate("window.__test.state().phase === 'over'"):
             break
         mira.page.wait_for_selector("[data-test=launch]:enabled")
         turn = mira.evaluate("window.__test.state().turn")

@@ -7,6 +7,8 @@ import re
 import secrets
 from typing import Any
 
+import pytest
+
 from tests.support.person import in_browser, serious
 
 pytestmark = in_browser
@@ -117,6 +119,7 @@ def test_the_list_shows_who_waits_and_is_searched(person: Any) -> None:
         one.page.click("[data-test=leave]")
 
 
+@pytest.mark.usefixtures("duels")
 def test_the_leaderboard_is_of_the_mode_and_names_those_who_played(person: Any) -> None:
     """Bots have played duels to the end: they are on the board of duels, marked as bots. A name leads to the page of
     that player: rating, matches, and recordings to watch again. Back leads to the lobby."""
@@ -228,6 +231,7 @@ STAYS = """new Promise((done) => {
 and how many matches were its first, until two more have ended."""
 
 
+@pytest.mark.usefixtures("duels")
 def test_lists_keep_their_place_while_matches_begin_and_end(person: Any) -> None:
     """The groups above the ended matches keep a row each when they are empty."""
     mira = person("Mira", viewport={"width": 1440, "height": 900})
@@ -253,6 +257,7 @@ TOKENS = """[...document.querySelectorAll("[data-test=sessions] [data-session]")
 FIRST_ENDED = "document.querySelector('[data-test=sessions] [aria-label=Ended] li').dataset.session"
 
 
+@pytest.mark.usefixtures("duels")
 def test_rows_glide_and_stay_under_the_pointer(person: Any) -> None:
     """A match that ends moves to the ended ones by a transform, which is no layout shift. While the pointer is over the
     list, its rows stay, and a line counts those that came; after that the list is the newest one."""

@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.person import in_browser, serious
 from tussle.player.blocking import BlockingClient
 
-pytestmark = in_browser
+pytestmark = [*in_browser, pytest.mark.usefixtures("duels")]
 
 WIDTHS = ((1440, 900), (820, 1100), (390, 844))
 DRAWN = "Boolean(window.__replay && window.__replay.drawn())"
