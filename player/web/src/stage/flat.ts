@@ -33,9 +33,10 @@ interface FlatBody {
 /** A mat is turned upright where it is drawn so much larger then, and back where it is larger again. */
 const UPRIGHT = 1.25;
 
-/** The picture moves no farther than this to show a body beyond the rim [m], and by this share of the way in each frame. */
+/** The picture moves no farther than this to show a body beyond the rim [m], and how fast: the share of the way that is
+ * left falls by a factor of e within this time [s]. */
 const FOLLOWED = 1;
-const FOLLOWING = 0.2;
+const FOLLOWING_S = 0.075;
 /** What is kept between a body's middle and the side of the picture [m]. */
 const MARGIN = 0.35;
 /** A body that is drawn smaller than this is lower than the mat is thick. */
@@ -157,7 +158,7 @@ export class FlatView implements View {
   }
 
   /** Move the picture towards the bodies that are beyond it. Returns whether it still moves. */
-  private lean(): boolean {
+  private lean(seconds: number): boolean {
     const to = { x: 0, z: 0 };
     const [width, height] = [this.size.width / 2 / this.scale, this.size.height / 2 / this.scale];
     const [halfX, halfZ] = this.upright ? [height, width] : [width, height];
@@ -168,15 +169,15 @@ export class FlatView implements View {
       if (Math.abs(x) > Math.abs(to.x)) to.x = x;
       if (Math.abs(z) > Math.abs(to.z)) to.z = z;
     }
-    const share = document.documentElement.dataset["motion"] === "less" ? 0 : FOLLOWING;
     const [x, z] = [this.rest.x + to.x - this.middle.x, this.rest.z + to.z - this.middle.z];
-    const still = share === 0 || Math.hypot(x, z) < 0.004;
+    const still = document.documentElement.dataset["motion"] === "less" || Math.hypot(x, z) < 0.004;
+    const share = 1 - Math.exp(-seconds / FOLLOWING_S);
     this.middle = still ? this.middle : { x: this.middle.x + share * x, z: this.middle.z + share * z };
     return !still;
   }
 
-  render(): boolean {
-    const moves = this.lean();
+  render(seconds: number): boolean {
+    const moves = this.lean(seconds);
     const g = this.context;
     const k = this.scale * this.ratio;
     g.setTransform(1, 0, 0, 1, 0, 0);
@@ -335,7 +336,7 @@ export class FlatView implements View {
 
   resize(width: number, height: number): void {
     this.size = { width, height };
-    this.ratio = drawsInSoftware() ? 1 : Math.min(window.devicePixelRatio || 1, 2);
+    this.ratio = Math.min(window.devicePixelRatio || 1, drawsInSoftware() ? 1 : 2);
     const [w, h] = [Math.max(1, Math.round(width * this.ratio)), Math.max(1, Math.round(height * this.ratio))];
     if (this.element.width !== w || this.element.height !== h) Object.assign(this.element, { width: w, height: h });
     const middle = this.outline.length ? middleOf(this.outline) : { x: 0, z: 0 };

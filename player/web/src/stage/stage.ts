@@ -25,7 +25,10 @@ import type { CameraView, House, View } from "./view";
 /** A mean frame that is slower than this takes the next plainer tier [ms]; in the plain tiers, whose aim is 30 frames a
  * second, the second one. */
 const SLOW_MS = 22;
-const SLOW_PLAIN_MS = 34;
+const SLOW_PLAIN_MS = 40;
+/** Without a graphics card the CPU draws every pixel. A plain tier rests so long after each frame [ms], which is every
+ * second one of a screen with 60 Hz: as many as the server sends. */
+const REST_MS = 20;
 const WINDOW_S = 2;
 
 /** The tiers of which the overlay draws labels only. */
@@ -67,6 +70,7 @@ export class Stage {
   private last = 0;
   private window = { seconds: 0, frames: 0, running: false };
   private raf = 0;
+  private rest = 0;
   private hidden = false;
   private readonly resizer: ResizeObserver;
   private readonly stop = new AbortController();
@@ -89,7 +93,7 @@ export class Stage {
     this.resizer.observe(host);
     this.measure();
     if (!still) new Pointers(this, this.stop.signal);
-    this.raf = requestAnimationFrame((at) => this.frame(at));
+    this.awaitFrame();
   }
 
   /** Fetch what a stage needs, before there is a place for it. */
@@ -305,6 +309,7 @@ export class Stage {
 
   dispose(): void {
     cancelAnimationFrame(this.raf);
+    clearTimeout(this.rest);
     this.raf = -1;
     this.stop.abort();
     this.resizer.disconnect();
@@ -314,9 +319,15 @@ export class Stage {
 
   // -- the loop
 
+  private awaitFrame(): void {
+    const ask = (): void => void (this.raf = requestAnimationFrame((at) => this.frame(at)));
+    if (drawsInSoftware() && (isPlain(this.tier) || this.tier === "D")) this.rest = window.setTimeout(ask, REST_MS);
+    else ask();
+  }
+
   private frame(at: number): void {
     if (this.raf === -1) return;
-    this.raf = requestAnimationFrame((next) => this.frame(next));
+    this.awaitFrame();
     const now = at / 1000;
     const interval = this.last ? now - this.last : 0;
     const seconds = Math.min(0.1, interval);
