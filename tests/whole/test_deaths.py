@@ -50,7 +50,7 @@ class Opponents:
             async def joined() -> bool:
                 return len((await host.look(seat["session"]))["seats"]) == 2
 
-            await asked(joined, "the first bot in its seat")
+            await asked(joined, "the first bot in its seat", 60.0)
             await host.ask("/api/leave", session=seat["session"])
         await those._start(stack)
         return those
