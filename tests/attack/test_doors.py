@@ -152,10 +152,13 @@ def test_the_files_of_the_embedded_store_are_for_their_owner_only(valkey: Binary
                 assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-def test_addresses_with_passwords_are_no_arguments(site: Stack) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_addresses_with_passwords_are_no_arguments(site: Stack) -> None:
     """Everybody on a machine can read the arguments of a process, and only its owner its environment. The solver
     processes get the address of the archive, and none of them as an argument."""
-    seen = [(Path("/proc") / str(pid) / "cmdline") for pid in children(site.servers[0].pid)]
+    site.forks = False  # a forked solver has the arguments of the fork server
+    server = await site.server()
+    seen = [(Path("/proc") / str(pid) / "cmdline") for pid in children(server.pid)]
     arguments = [path.read_bytes().split(b"\0") for path in seen if path.exists()]
     assert any(b"tussle.server.solver.process" in words for words in arguments), arguments
     assert not [word for words in arguments for word in words if b"archive" in word and b"/" in word]
