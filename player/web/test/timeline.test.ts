@@ -24,7 +24,44 @@ function play(timeline: Timeline, seconds: number, jitter: (i: number) => number
   return drawn;
 }
 
+/** The tick whose frame is drawn at each of these times [s], 60 a second. */
+const ticksDrawn = (timeline: Timeline, from: number, to: number): number[] => Array.from({ length: Math.round(60 * (to - from)) }, (_, i) => timeline.sample(from + i / 60)!.before.tick);
+
 describe("Timeline", () => {
+  it("keeps the picture from before a tick, and then shows the present", () => {
+    const timeline = new Timeline(DT, 30);
+    play(timeline, 2, () => 0);
+    timeline.push({ ...frame(120), active: [false], still: true }, 2);
+    timeline.hold(120, 1.5);
+    const held = ticksDrawn(timeline, 2, 3.4);
+    expect(Math.max(...held)).toBe(118);
+    expect(held.at(-1)).toBe(118);
+    expect(timeline.passed(120)).toBe(true);
+    expect(ticksDrawn(timeline, 3.8, 3.9).at(-1)).toBe(120);
+  });
+
+  it("keeps it to the end where that is said in the same tick", () => {
+    const timeline = new Timeline(DT, 30);
+    play(timeline, 2, () => 0);
+    timeline.push({ ...frame(120), active: [false], still: true }, 2);
+    timeline.hold(120, 1.5);
+    timeline.hold(120, Infinity);
+    expect(ticksDrawn(timeline, 2, 6).at(-1)).toBe(118);
+    timeline.push(frame(0, 2), 6);
+    expect(timeline.sample(6)!.before.tick).toBe(0);
+  });
+
+  it("takes nothing back that was drawn long ago, and holds nothing where the frames before are gone", () => {
+    const timeline = new Timeline(DT, 30);
+    play(timeline, 2, () => 0);
+    timeline.hold(40, 1.5);
+    expect(ticksDrawn(timeline, 2, 2.1).at(-1)).toBeGreaterThan(100);
+    const joined = new Timeline(DT, 30);
+    joined.push({ ...frame(500), still: true }, 0);
+    joined.hold(500, Infinity);
+    expect(ticksDrawn(joined, 0, 1).at(-1)).toBe(500);
+  });
+
   it("has nothing to draw before the first frame", () => {
     expect(new Timeline(DT, 30).sample(0)).toBeNull();
   });

@@ -58,11 +58,12 @@ def leave(person: Person) -> None:
     ("mode", "params"), [("duel", {"rounds": 4}), ("curling", {"stones": 2, "ends": 1, "turn_s": 60})]
 )
 def test_a_match_is_played_to_its_end(person: Any, mode: str, params: dict[str, float]) -> None:
-    """Each turn by keys; at the end a rematch is asked for, and left, by keys too."""
+    """Each turn by keys; at the end a rematch is asked for, and left, by keys too. The stones of a last end stay."""
     mira = person("Mira")
     practise(mira, mode=mode, skill="novice", **params)
     mira.reach("at.dataset.test === 'stage'")
     press_until_over(mira)
+    mira.until("window.__test.places().length > 0")
     mira.shoot(f"keyboard-{mode}")
     mira.reach("at.dataset.test === 'rematch'")
     mira.page.keyboard.press("Enter")

@@ -53,6 +53,8 @@ const BACK_MS = 4000;
 const CATCH_UP_MS = 250;
 /** Between two readings of the telemetry [ms]. */
 const TELEMETRY_MS = 100;
+/** How long the stones of an end are seen after it is scored [s]. */
+const END_SEEN_S = 1.5;
 
 export class SessionClient {
   readonly token: string;
@@ -91,6 +93,8 @@ export class SessionClient {
   private readonly session: Session;
   private trips: number[] = [];
   private lostAt = 0;
+  /** The tick in which the last end of curling was scored. */
+  private scoredAt = -1;
   private eventsSinceLost = 0;
   private waitingHistory: boolean;
   private disposed = false;
@@ -242,6 +246,9 @@ export class SessionClient {
     if (t === "turn_started" || t === "brief") this.setStep(num(d, "time_sim") / tick);
     if (this.lostAt) this.eventsSinceLost++;
     if (this.waitingHistory) return;
+    // The stones of an end are seen before the sheet is cleared; those of the last end stay.
+    if (t === "end_scored") this.scoredAt = tick;
+    if (tick === this.scoredAt && (t === "end_scored" || t === "result")) this.timeline.value?.hold(tick, t === "result" ? Infinity : END_SEEN_S);
     if (t === "blow") this.onBlow(readBlow(d, tick));
     if (t === "out") this.onOut({ seat: num(d, "seat", -1), cause: str(d, "cause"), tick });
   }

@@ -27,6 +27,8 @@ const SLOWER = 0.25;
 const EXTRAPOLATED = 0.1;
 const HELD = 0.4;
 const RETURN = 0.2;
+/** A change of the picture that was drawn longer ago than this is not taken back [s]. */
+const UNDONE = 0.3;
 /** More than this behind the newest frame, the head jumps [s]. */
 const JUMP = 0.75;
 
@@ -55,6 +57,8 @@ export class Timeline implements Moments {
   private past: Frame[] = [];
   /** What is shown again: from a tick to another, since a time [s], in seconds of the world per second. */
   private again: { from: number; to: number; since: number; speed: number; at: number } | null = null;
+  /** The picture from before a tick, which is kept for a time [s]; `frame` and `until` once that tick is reached. */
+  private kept: { readonly tick: number; readonly seconds: number; frame: Frame | null; until: number } | null = null;
   private head = 0;
   private at: number | null = null;
   private heldUntil = 0;
@@ -157,6 +161,32 @@ export class Timeline implements Moments {
     return true;
   }
 
+  /** Once the picture would reach that tick, leave it as it was before for so long [s]; it is played on behind it. Nothing
+   * changes where the tick was drawn long ago. */
+  hold(tick: number, seconds: number): void {
+    if (this.newest && (this.head - tick) * this.jitter.rate(this.dt) > UNDONE && this.kept?.tick !== tick) return;
+    this.kept = { tick, seconds, frame: null, until: Infinity };
+  }
+
+  /** What is held at `now` [s], or null. */
+  private sampleHeld(now: number): Moment | null {
+    const kept = this.kept;
+    if (!kept) return null;
+    if (!kept.frame) {
+      const last = [...this.past, ...this.frames].findLast((frame) => frame.tick < kept.tick);
+      if (!this.passed(Math.max(kept.tick - this.interval, last?.tick ?? 0))) return null;
+      if (!last || (kept.tick - last.tick) * this.dt > JUMP) {
+        if (this.passed(kept.tick)) this.kept = null;
+        return null;
+      }
+      kept.frame = last;
+      kept.until = now + kept.seconds;
+    }
+    if (now < kept.until) return { before: kept.frame, after: kept.frame, blend: 0 };
+    this.kept = null;
+    return null;
+  }
+
   /** Whether ticks are shown again. */
   get showsAgain(): boolean {
     return this.again !== null;
@@ -184,6 +214,7 @@ export class Timeline implements Moments {
     this.frames = [frame];
     this.past = [];
     this.again = null;
+    this.kept = null;
     this.head = frame.tick;
     this.at = now;
     this.heldUntil = 0;
@@ -225,7 +256,8 @@ export class Timeline implements Moments {
       this.keep(frames.shift()!);
       i--;
     }
-    if (shownAgain) return shownAgain;
+    const still = shownAgain ?? this.sampleHeld(now);
+    if (still) return still;
     const further = this.shown(this.beyond()) / rate;
     if (further > 0 && i > 0 && !newest.still && i === frames.length - 1) {
       const before = frames[i - 1]!;
