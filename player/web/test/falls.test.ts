@@ -20,6 +20,20 @@ describe("a body that goes over the rim", () => {
     expect(falls.placeOf(0)![0]).toBeCloseTo(1.9, 5);
   });
 
+  it("is seen to tip once, where it is below the mat and not yet out", () => {
+    const falls = new Falls();
+    const seen = [0.2, 0.05, -0.1, -0.4].map((y, i) => {
+      falls.track(pose(1.5 + 0.1 * i, y), [true], i / 60);
+      return falls.tips(0);
+    });
+    expect(seen).toEqual([null, null, [expect.closeTo(1.7, 5), expect.closeTo(-0.1, 5), 0], null]);
+    falls.track(pose(0, 0.2), [true], 1);
+    expect(falls.tips(0)).toBeNull();
+    falls.track(pose(0, -0.2), [true], 1.1);
+    expect(falls.tips(0)).not.toBeNull();
+    expect(falls.tips(1)).toBeNull();
+  });
+
   it("falls on in the very frame that no longer has it, before its event comes", () => {
     const falls = new Falls();
     falls.track(pose(1.9, -0.4), [true], 0);

@@ -27,7 +27,7 @@ interface Pose {
 const NEAR = 0.55;
 const CHASE = 7;
 /** How much nearer the camera comes for a glimpse. */
-const GLIMPSED = 0.82;
+const GLIMPSED = 0.95;
 
 export class Camera {
   readonly camera = new THREE.PerspectiveCamera(LENS, 1, 0.1, 100);

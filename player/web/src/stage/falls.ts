@@ -10,6 +10,9 @@ const FASTEST = 8;
 /** A body that the world no longer has and that was lower than this has fallen [m]: its event may come frames later. */
 const LOW = -0.3;
 
+/** A body whose middle is lower than this goes over the rim [m]: no body lies so on a mat. */
+const OVER = -0.02;
+
 /** How high above the mat the picture from above is taken [m]. */
 const ABOVE = 4;
 
@@ -29,12 +32,26 @@ export class Falls {
   private before = new Map<number, { readonly rows: Float32Array; readonly at: number; readonly velocity: readonly [number, number, number] }>();
   private falls = new Map<number, Fall>();
   private readonly places = new Map<number, readonly [number, number, number]>();
+  /** The bodies that were seen to go over the rim. */
+  private readonly over = new Set<number>();
 
   /** Another world: nothing of the last one is left. */
   clear(): void {
     this.before.clear();
     this.falls.clear();
     this.places.clear();
+    this.over.clear();
+  }
+
+  /** Where a body is when it is first seen to go over the rim, long before the world says that it is out; else null. */
+  tips(body: number): readonly [number, number, number] | null {
+    const rows = this.before.get(body)?.rows;
+    if (!rows || rows[1]! >= OVER) this.over.delete(body);
+    else if (!this.over.has(body)) {
+      this.over.add(body);
+      return [rows[0]!, rows[1]!, rows[2]!];
+    }
+    return null;
   }
 
   /** What is drawn now, 12 numbers for each body. */

@@ -31,6 +31,9 @@ const SLOW_PLAIN_MS = 40;
 const REST_MS = 20;
 const WINDOW_S = 2;
 
+/** How long a fall is looked at, from the rim on: the world still has the body for a second of it [s]. */
+const SEEN_FALL_S = 0.9 + FALL_S;
+
 /** The tiers of which the overlay draws labels only. */
 const isPlain = (tier: string): boolean => tier === "C" || tier === "H";
 
@@ -354,6 +357,10 @@ export class Stage {
     this.falls.track(this.rows, this.active, now);
     this.impacts.deform(this.rows, now);
     if (this.falls.fall(this.rows, this.active, now)) this.dirty = true;
+    for (const bodies of this.bodiesOfSeat.values()) {
+      const tips = bodies.length === 1 ? this.falls.tips(bodies[0]!) : null;
+      if (tips && !this.overlay.calm && !this.still) this.view.glimpse(...tips, SEEN_FALL_S);
+    }
     this.keepInView(seconds);
     this.view.update({ rows: this.rows, active: this.active }, drawn.aim, drawn.ring);
     const work = performance.now() - began;
@@ -450,8 +457,7 @@ export class Stage {
     this.pendingOuts = this.pendingOuts.filter(({ seat, tick, cause }) => {
       if (!this.timeline!.passed(tick)) return true;
       const body = this.bodiesOfSeat.get(seat)?.[0];
-      const place = body === undefined ? null : this.falls.out(body, cause === "fallen", now);
-      if (place && cause === "fallen" && !this.overlay.calm && !this.still) this.view.glimpse(...place, FALL_S);
+      if (body !== undefined) this.falls.out(body, cause === "fallen", now);
       this.dirty = true;
       if (cause !== "broken") return false;
       const shape = body === undefined ? undefined : this.movingBodies[body];
