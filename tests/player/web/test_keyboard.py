@@ -47,6 +47,13 @@ def press_until_over(person: Person, *, seconds: float = 240.0) -> None:
     person.page.wait_for_selector("[data-test=over] [data-test=places]")
 
 
+CROSSING = """[...document.querySelectorAll("#main .tile, #main .stage")].map((one) => one.getBoundingClientRect())
+  .filter((a, i, all) => all.some((b, j) => j < i && a.width && b.width
+    && Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1)).length"""
+"""How many panels lie over another one."""
+
+
 def leave(person: Person) -> None:
     """Back to the first page, by the button at the top."""
     person.reach("at.dataset.test === 'leave'")
@@ -64,6 +71,7 @@ def test_a_match_is_played_to_its_end(person: Any, mode: str, params: dict[str, 
     mira.reach("at.dataset.test === 'stage'")
     press_until_over(mira)
     mira.until("window.__test.places().length > 0")
+    assert mira.evaluate(CROSSING) == 0
     mira.shoot(f"keyboard-{mode}")
     mira.reach("at.dataset.test === 'rematch'")
     mira.page.keyboard.press("Enter")
