@@ -60,7 +60,7 @@ async def finished_sessions(store: Store) -> AsyncGenerator[SessionView, None]:
 
 
 def sentence(view: SessionView) -> str:
-    """``Ada (cobble) beat Otto (marl): 4 rounds, 7 turns, 9.8 s``."""
+    """``Ada (cobble) beat Otto (marl): 4 rounds, 7 turns, 10 s``."""
     view = escape_values(view)
     picture = Picture.of(view)
     result = view.result
@@ -79,7 +79,7 @@ def sentence(view: SessionView) -> str:
         outcome = f"{names.get(winner, f'seat {winner}')} beat {' and '.join(others)}"
     counts = [counted(count, word) for count, word in zip(length(view), WORDS, strict=True) if count]
     if view.started_at and view.ended_at:
-        counts.append(f"{number((view.ended_at - view.started_at) / 1000, 1)} s")
+        counts.append(f"{number((view.ended_at - view.started_at) / 1000, 0)} s")
     return f"{outcome}: {', '.join(counts)}"
 
 

@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("tussle.cli.migrate", "Upgrade the stored data to this version."),
     "verify": ("tussle.cli.verify", "Simulate an archived session again and compare every tick."),
     "recordings": ("tussle.cli.recording_list", "List the recordings at RECORDINGS_URL."),
-    "export": ("tussle.cli.export", "Write a recording for other programs: Zarr, VTK, glTF, video, ..."),
+    "export": ("tussle.cli.export", "Write a recording as Zarr, VTK, glTF, a video, ..."),
     "simulate": ("tussle.cli.simulate", "Simulate a mesh or a scene, without a lobby."),
     "sweep": ("tussle.cli.sweep_runs", "Simulate a scene with many values of its parameters."),
 }

@@ -289,7 +289,8 @@ class Up:
             ("Play", click.style(server_url, bold=True)),
             *(("Phone", click.style(url, bold=True)) for url in phone),
             ("Watch", f"{called} watch      {_faint('the newest duel, in another terminal')}"),
-            ("Look", f"{look}      {_faint(f'or {called} redis')}"),
+            ("Look", look),
+            *([("", _faint(f"or {called} redis"))] if shutil.which("redis-cli") else []),
             ("Runs", f"store ({kind}), server, workers{bots}"),
             ("Logs", _short(logs)),
         ]

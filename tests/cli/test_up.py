@@ -141,6 +141,7 @@ def test_it_ends_after_a_number_of_sessions(tmp_path: Path) -> None:
     assert len(duels) == 2, lines
     assert re.fullmatch(r"tussle: 2 sessions finished, \d+ turns, [\d.]+ s; everything is stopped", lines[-2])
     assert len(lines) < 20, "the terminal stays calm"
+    assert [line for line in lines if len(line) > 80 and "Logs" not in line] == []
     assert family(tmp_path) == set()
     assert not (tmp_path / "running.json").exists()
     assert (tmp_path / "logs" / "server.log").read_text().count("Traceback") == 0
