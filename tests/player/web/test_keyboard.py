@@ -26,7 +26,7 @@ OVER = "window.__test.state().phase === 'over'"
 def choose_mode(person: Person, mode: str) -> None:
     """From the first page: the mode, in the row of choices."""
     person.go()
-    person.page.wait_for_selector("[data-session], [data-test=find]")
+    person.page.wait_for_selector(f"[aria-label=Mode] [role=radio]:has-text('{mode}')")
     person.reach("at.closest('[aria-label=Mode]') && at.ariaChecked === 'true'")
     for _ in range(8):
         if person.evaluate("document.activeElement.textContent") == mode:
