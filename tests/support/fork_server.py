@@ -57,7 +57,8 @@ IMPORTED = (
 )
 """What a fork server imports; the programs import the rest."""
 
-SETTINGS = frozenset(field.name.upper() for field in fields(Settings))
+SETTINGS = frozenset(field.name.upper() for field in fields(Settings)) - {"MODES"}
+"""The settings with which a program may be forked. MODES is read by an import."""
 
 KERNELS = {"NUMBA_CACHE_DIR": str(Path(sys.prefix) / "kernels")}
 """Where programs find machine code, unless the environment says another place."""
