@@ -126,3 +126,19 @@ async def test_a_fork_server_that_died_is_reported(tmp_path: Path) -> None:
             await forks.start(program, log.fileno())
     with pytest.raises(AssertionError, match="-9"):
         forks.close()
+
+
+async def test_programs_end_with_the_fork_server(store_url: str, tmp_path: Path) -> None:
+    """It ends when the tests do, also where they are killed, and then nothing of theirs goes on."""
+    forks = ForkServer()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "REDIS_URL": store_url,
+        "REALM": f"test-{secrets.token_hex(4)}",
+    }
+    with (tmp_path / "log").open("wb") as log:
+        process = await forks.start(Program("worker", [], environment, str(tmp_path)), log.fileno())
+        await until(lambda: "worker_started" in (tmp_path / "log").read_text(), "the start of the worker")
+    forks.close()
+    assert await process.wait() == -signal.SIGKILL
+    assert not alive(process.pid)

@@ -193,7 +193,7 @@ class ForkServer:
         return int.from_bytes(answer, "little")
 
     def close(self) -> None:
-        """End the fork server. Its programs go on."""
+        """End the fork server and its programs, as happens where this process is killed."""
         with self._lock:
             if self._control is None or self._process is None:
                 return
@@ -218,7 +218,10 @@ def _prepare() -> None:
 
 
 def _serve(control: socket.socket) -> Program | None:
-    """Fork until the other end closes. Returns in each child, with its program, and None in the fork server itself."""
+    """Fork until the other end closes, and kill what runs then.
+
+    Returns in each child, with its program, and None in the fork server itself.
+    """
     running: dict[int, int] = {}  # process descriptor -> the pipe for its exit code
     with selectors.DefaultSelector() as selector:
         selector.register(control, selectors.EVENT_READ)
@@ -230,6 +233,9 @@ def _serve(control: socket.socket) -> Program | None:
                     continue
                 message, descriptors, _, _ = socket.recv_fds(control, MESSAGE_MAX, 2)
                 if not message:
+                    for process, pipe in running.items():
+                        signal.pidfd_send_signal(process, signal.SIGKILL)
+                        _report(process, pipe)
                     return None
                 log, pipe = descriptors
                 if (pid := os.fork()) == 0:
