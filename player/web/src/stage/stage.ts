@@ -17,19 +17,15 @@ import type { Point } from "./outline";
 import { PLAYER_COLOURS, propColour } from "./palette";
 import { Pointers } from "./pointers";
 import type { Hand } from "./pointers";
+import { Pace } from "./pace";
 import type { OwnDrag } from "../session/owndrag";
 import { drawnBodies, type Moments } from "../session/timeline";
 import type { Drawn, Marks, StageSeat } from "./shown";
 import type { CameraView, House, View } from "./view";
 
-/** A mean frame that is slower than this takes the next plainer tier [ms]; in the plain tiers, whose aim is 30 frames a
- * second, the second one. */
-const SLOW_MS = 22;
-const SLOW_PLAIN_MS = 40;
 /** Without a graphics card the CPU draws every pixel. A plain tier rests so long after each frame [ms], which is every
  * second one of a screen with 60 Hz: as many as the server sends. */
 const REST_MS = 20;
-const WINDOW_S = 2;
 
 /** How long a fall is looked at, from the rim on: the world still has the body for a second of it [s]. */
 const SEEN_FALL_S = 0.9 + FALL_S;
@@ -58,7 +54,7 @@ export class Stage {
   /** The last frames, two numbers each [ms]: all of it, the part before the renderer. For measuring. */
   readonly spent = new Float32Array(2 * 256);
   private spentAt = 0;
-  fps = 0;
+  readonly pace = new Pace();
   private rows = new Float32Array(0);
   private active: boolean[] = [];
   private movingBodies: TopologyBody[] = [];
@@ -71,7 +67,6 @@ export class Stage {
   private seen = { before: -1, after: -1, blend: -1 };
   private dirty = true;
   private last = 0;
-  private window = { seconds: 0, frames: 0, running: false };
   private raf = 0;
   private rest = 0;
   private hidden = false;
@@ -91,7 +86,7 @@ export class Stage {
     this.flat = flat;
     host.append(view.element, this.overlay.element);
     this.overlay.plain = isPlain(tier);
-    document.addEventListener("visibilitychange", () => (this.window.running = false), { signal: this.stop.signal });
+    document.addEventListener("visibilitychange", () => this.pace.rest(), { signal: this.stop.signal });
     this.resizer = new ResizeObserver(() => this.measure());
     this.resizer.observe(host);
     this.measure();
@@ -348,7 +343,7 @@ export class Stage {
       this.overlay.element.style.transform = by;
     }
     if (!moved && !this.dirty && !flashing && !shaken) {
-      this.window.running = false;
+      this.pace.rest();
       return;
     }
     this.dirty = false;
@@ -383,7 +378,7 @@ export class Stage {
     this.spent[this.spentAt + 1] = work;
     this.spentAt = (this.spentAt + 2) % this.spent.length;
     this.frameMs = this.frameMs ? this.frameMs * 0.95 + spent * 0.05 : spent;
-    this.chooseTier(interval);
+    if (!document.hidden && this.pace.slow(interval, isPlain(this.tier))) this.plainer();
   }
 
   /** Set `rows` to the moment to draw. Returns whether they changed. */
@@ -517,23 +512,7 @@ export class Stage {
   }
   private sizes = new Map<number, number>();
 
-  /** Take the next plainer tier when frames were slow for a whole window. */
-  private chooseTier(interval: number): void {
-    // The loop draws only while something moves, so only intervals between consecutive frames count: also those of more
-    // than a second, but not the time for which the page was hidden.
-    const window = this.window;
-    if (window.running && !document.hidden) {
-      window.frames++;
-      window.seconds += interval;
-    }
-    window.running = true;
-    if (window.seconds < WINDOW_S) return;
-    const mean = (window.seconds * 1000) / window.frames;
-    this.fps = 1000 / mean;
-    if (mean > (isPlain(this.tier) ? SLOW_PLAIN_MS : SLOW_MS)) this.plainer();
-    this.window = { seconds: 0, frames: 0, running: false };
-  }
-
+  /** Take the next plainer tier. */
   private plainer(): void {
     let tier = this.view.plainer();
     if (!tier && this.flat && this.tier !== "D") {

@@ -12,7 +12,7 @@ export function expose(client: SessionClient, stage: Stage): void {
       frameMs: () => stage.frameMs,
       workMs: () => stage.workMs,
       spent: () => [...stage.spent],
-      fps: () => stage.fps,
+      fps: () => stage.pace.fps,
       tier: () => stage.tier,
       state: () => client.state.value,
       seat: () => client.mySeat,
