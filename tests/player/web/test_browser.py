@@ -23,10 +23,11 @@ window.__crossed = 0;
     const beside = at.right <= over.left || at.left >= over.right || at.bottom <= over.top || at.top >= over.bottom;
     if (!beside) window.__crossed += 1;
   }
+  if (over && document.querySelector(".stage.slowly")) window.__crossed += 1;
   requestAnimationFrame(look);
 })();
 """
-"""Counts the frames in which the number of a blow is over the result."""
+"""Counts the frames in which the number of a blow is over the result, or the last blow is shown again beside it."""
 
 LAUNCHED = "window.__test.state().log.some((row) => row.parts[0].text.startsWith('Mira launched'))"
 

@@ -25,7 +25,7 @@ export function CurlingScreen({ client, drawer }: { client: SessionClient; drawe
   const state = client.state.value;
   const { curling } = state;
   const seat = client.mySeat;
-  const ended = useResultDue(state);
+  const ended = useResultDue(client, state);
   const act = useAim(client, state, seat, () => curling.stone);
   const [stage, setStage] = useState<Stage | null>(null);
   useEffect(() => stage?.setHouse(curling.house), [stage, curling.house]);

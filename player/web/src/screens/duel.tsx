@@ -22,7 +22,7 @@ import { Watching } from "../ui/watching";
 export function Duel({ client, drawer }: { client: SessionClient; drawer: boolean }) {
   const state = client.state.value;
   const seat = client.mySeat;
-  const ended = useResultDue(state);
+  const ended = useResultDue(client, state);
   const act = useAim(client, state, seat, (stage) => (seat === null ? null : stage.bodyOf(seat)));
   return (
     <main class={drawer ? "desk duel drawer" : "desk duel"} id="main" tabIndex={-1}>

@@ -76,6 +76,8 @@ export class SessionClient {
   readonly paused: Signal<string | null> = signal(null);
   /** Wall time per simulated time, when the server says that the world is slow; 1 is real time. */
   readonly dilation: Signal<number> = signal(1);
+  /** Whether the last blow of the match is about to be shown again, or is just shown. */
+  readonly showsLastBlow: Signal<boolean> = signal(false);
   /** The newest notice of an operator, until it is closed. */
   readonly announced: Signal<string | null> = signal(null);
   /** Seconds per tick. */

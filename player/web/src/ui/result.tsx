@@ -24,9 +24,11 @@ const LOOKS = 90;
 /** For so long the end of a match is seen before its result is shown, which takes a part of the stage [ms]. */
 const SEEN_MS = 1000 * FALL_S + 300;
 
-/** Whether to show the result: at once where the match was over before. */
-export function useResultDue(state: SessionState): boolean {
+/** Whether to show the result: at once where the match was over before, and else after the last blow was shown again or a
+ * person pressed something. */
+export function useResultDue(client: SessionClient, state: SessionState): boolean {
   const over = state.phase === "over";
+  const shows = client.showsLastBlow.value;
   const [seen, setSeen] = useState(over);
   useEffect(() => {
     if (!over) setSeen(false);
@@ -34,7 +36,14 @@ export function useResultDue(state: SessionState): boolean {
     const timer = setTimeout(() => setSeen(true), SEEN_MS);
     return () => clearTimeout(timer);
   }, [over]);
-  return over && seen;
+  useEffect(() => {
+    if (!over || !seen || !shows) return undefined;
+    const stops = new AbortController();
+    const skip = (): void => void (client.showsLastBlow.value = false);
+    for (const press of ["pointerdown", "keydown"]) window.addEventListener(press, skip, { signal: stops.signal });
+    return () => stops.abort();
+  }, [over, seen, shows]);
+  return over && seen && !shows;
 }
 
 /** The link to the recording of a session, which shows its picture where it is posted. */

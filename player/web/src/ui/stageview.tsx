@@ -63,12 +63,14 @@ const TOO_LATE_MS = 8000;
 function slowLast(client: SessionClient, stage: Stage, blow: Blow, out: Out | null, end: number): void {
   const ticks = (seconds: number): number => Math.round(seconds / client.step.peek());
   const asked = performance.now();
+  client.showsLastBlow.value = true;
   const look = (): void => {
     const timeline = client.timeline.peek();
-    if (!timeline || performance.now() - asked > TOO_LATE_MS || !stage.host.isConnected) return;
+    if (!timeline || performance.now() - asked > TOO_LATE_MS || !stage.host.isConnected) return stop();
     const to = Math.min(end, blow.tick + ticks(AFTER_S));
     if (!timeline.passed(to) || stage.waits || !timeline.showAgain(blow.tick - ticks(BEFORE_S), to, SLOWLY, performance.now() / 1000)) {
       if (!timeline.passed(end) || stage.waits) setTimeout(look, 50);
+      else stop();
       return;
     }
     stage.again({ ...blow, damageA: 0, damageB: 0 }, out && out.tick <= to ? out : null);
@@ -76,9 +78,13 @@ function slowLast(client: SessionClient, stage: Stage, blow: Blow, out: Out | nu
     stage.host.classList.add("slowly");
     const done = (): void => {
       if (timeline.showsAgain && stage.host.isConnected) setTimeout(done, 50);
-      else stage.host.classList.remove("slowly");
+      else stop();
     };
     done();
+  };
+  const stop = (): void => {
+    stage.host.classList.remove("slowly");
+    client.showsLastBlow.value = false;
   };
   look();
 }
