@@ -2,7 +2,7 @@
 
     frame = length (u32, little endian) + msgpack of Request or Reply
     its first reply, READY, comes without a request, when its machine code is loaded
-    arguments: the number of an inherited socket, the nice value to add, the URL of the archive that has the meshes
+    arguments: the number of an inherited socket, the nice value to add; ARCHIVE_URL: the archive that has the meshes
 
 It reads requests from an inherited socket until its end, so it cannot outlive its server. It must never open the
 store or a network socket, and it logs nothing: failures go back in the reply.
@@ -10,6 +10,7 @@ store or a network socket, and it logs nothing: failures go back in the reply.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -157,8 +158,9 @@ class SolverProcess:
 def _requests(connection: socket.socket) -> Iterator[Request]:
     yield Request(READY, "ready", b"")
     stream = connection.makefile("rb")
-    while len(head := stream.read(4)) == 4:
-        yield msgspec.msgpack.decode(stream.read(int.from_bytes(head, "little")), type=Request)
+    with contextlib.suppress(ConnectionResetError):  # the server ended and had not read the last reply
+        while len(head := stream.read(4)) == 4:
+            yield msgspec.msgpack.decode(stream.read(int.from_bytes(head, "little")), type=Request)
 
 
 def serve(connection: socket.socket) -> None:

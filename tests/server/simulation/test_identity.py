@@ -49,9 +49,9 @@ def test_the_world_and_the_rules_are_covered() -> None:
 
 def test_the_closure_is_small() -> None:
     """No setting but MODES, nor the store, the sessions or any other part of a server changes the id."""
-    within = (  # environment: the setting MODES; mesh_files, ready_meshes: a mesh is read by its hash
+    within = (  # environment: the setting MODES; files, mesh_files, ready_meshes: a mesh is read by its hash
         "tussle.lobby.cpu_baseline", "tussle.lobby.errors", "tussle.lobby.rules", "tussle.lobby.environment",
-        "tussle.lobby.machine_code", "tussle.lobby.mesh_files",
+        "tussle.lobby.machine_code", "tussle.lobby.files", "tussle.lobby.mesh_files",
         "tussle.lobby.ready_meshes", "tussle.lobby.wire",
         "tussle.server.modes", "tussle.server.physics", "tussle.server.simulation",
     )  # fmt: skip
