@@ -24,7 +24,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from tests.support.fork_server import ForkServer
-from tests.support.scheduler import Scheduler, Spare, is_spare, worker_count
+from tests.support.scheduler import NICE, Scheduler, is_spare, worker_count
 from tests.support.stack import Stack
 from tussle.lobby.accounts import Accounts, IssuedLogin
 from tussle.lobby.claims import Claims
@@ -277,7 +277,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let the worker beyond the cores have only the time that the others leave."""
     worker: dict[str, Any] = getattr(config, "workerinput", {})
     if worker and is_spare(worker["workerid"], worker["workercount"]):
-        config.pluginmanager.register(Spare())
+        os.nice(NICE)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,35 +21,12 @@ FILES = (
 )
 
 
-class Node:
-    """A worker as the scheduler knows it: the numbers of the tests that it got, and whether it may end."""
-
-    def __init__(self, name: str) -> None:
-        self.gateway = SimpleNamespace(id=name)
-        self.got: list[int] = []
-        self.shutting_down = False
-
-    def send_runtest_some(self, tests: list[int]) -> None:
-        self.got += tests
-
-    def shutdown(self) -> None:
-        self.shutting_down = True
-
-
-def make_scheduler(count: int) -> Scheduler:
-    """One with the units of FILES, of a test each."""
-    one = Scheduler.__new__(Scheduler)
-    one.workqueue = OrderedDict((name, {f"{name}::test": False}) for name in FILES)
-    one.assigned_work, one.registered_collections, one.numnodes = {}, {}, count
-    one.log = lambda *_: None
-    return one
-
-
 def order_of(worker: str, count: int) -> list[str]:
     """The units that a worker of so many would run alone, in order."""
-    one = make_scheduler(count)
+    one = Scheduler.__new__(Scheduler)
+    one.workqueue, one.numnodes = OrderedDict((name, {"test": False}) for name in FILES), count
     found = []
-    while unit := one._next_unit(Node(worker)):
+    while unit := one._next_unit(SimpleNamespace(gateway=SimpleNamespace(id=worker))):
         found.append(unit)
         del one.workqueue[unit]
     return found
@@ -57,9 +34,7 @@ def order_of(worker: str, count: int) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And no right to give up a nice value."""
     monkeypatch.setattr(scheduler, "_cores", lambda: 2)
-    monkeypatch.setattr(scheduler, "_may_hurry", lambda: False)
 
 
 def test_what_takes_longest_begins_first() -> None:
@@ -84,22 +59,6 @@ def test_the_worker_beyond_the_cores_waits_for_nothing() -> None:
     """It runs only files that compute: its nice value would make others late. Those that take long come last."""
     assert worker_count() == 3 and is_spare("gw2", 3)
     assert order_of("gw2", 3) == [FILES[0], TORTURE]
-
-
-def test_the_worker_beyond_the_cores_helps_when_no_browser_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If it may give up its nice value. Until then it waits with the last file that computes."""
-    monkeypatch.setattr(scheduler, "_may_hurry", lambda: True)
-    one, browser, spare = make_scheduler(3), Node("gw0"), Node("gw2")
-    for node in (browser, spare):
-        one.assigned_work[node] = {}
-        one.registered_collections[node] = [f"{name}::test" for name in FILES]
-        one._assign_work_unit(node)
-    one._assign_work_unit(spare)
-    assert (browser.got, spare.got) == ([4], [0, 1])
-    one.mark_test_complete(spare, 0)
-    assert spare.got == [0, 1] and not spare.shutting_down
-    one.mark_test_complete(browser, 4)
-    assert (browser.got, spare.got) == ([4, 3], [0, 1, 2])
 
 
 def test_without_one_more_worker_each_runs_everything() -> None:

@@ -1,9 +1,8 @@
 """Distributes the tests over the processes of ``pytest -n``.
 
     a worker per core         everything: what takes longest first, then what waits for processes, then the rest
-    one more (``-n auto``)    files that compute and wait for nothing, with a nice value: it has the time in which the
-                              others wait. After the browser tests, which keep both cores busy, it is one of the others
-                              if it may give up its nice value
+    one more (``-n auto``)    only files that compute and wait for nothing, with a nice value: it has the time in which
+                              the others wait
 
 A file is run by one process, and all browser tests by one process: a browser draws on the CPU, so two at a time are too
 slow for their tests, and so is a third set of servers and bots.
@@ -14,15 +13,13 @@ from __future__ import annotations
 import functools
 import os
 import re
-from contextlib import suppress
 from typing import Any
 
-import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.paths import ROOT
 
-__all__ = ["Scheduler", "Spare", "is_spare", "worker_count"]
+__all__ = ["NICE", "Scheduler", "is_spare", "worker_count"]
 
 BROWSER = "tests/player/web"
 
@@ -50,7 +47,7 @@ core is idle at the end. The worker beyond the cores begins with the others: wit
 longer than its time limit."""
 
 NICE = 10
-"""Nice value of the worker beyond the cores, while it only computes."""
+"""Nice value of the worker beyond the cores."""
 
 WAITS = re.compile(
     r"\basync def|\bsubprocess\b|\bthreading\b|\bimport socket\b|\bmultiprocessing\b|\bsleep\(|\bperf_counter\b"
@@ -86,31 +83,6 @@ def is_spare(worker: str, count: int) -> bool:
 
 
 @functools.cache
-def _may_hurry() -> bool:
-    """Whether a process may lower its nice value, as root may."""
-    nice = os.getpriority(os.PRIO_PROCESS, 0)
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, nice - 1)
-    except PermissionError:
-        return False
-    os.setpriority(os.PRIO_PROCESS, 0, nice)
-    return True
-
-
-class Spare:
-    """In the worker beyond the cores: gives it a nice value, and takes it back before the first file that waits."""
-
-    def __init__(self) -> None:
-        self._nice = os.nice(NICE) - NICE
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        if _waits(item.nodeid.partition("::")[0]):
-            with suppress(PermissionError):
-                os.setpriority(os.PRIO_PROCESS, 0, self._nice)
-
-
-@functools.cache
 def _waits(scope: str) -> bool:
     path = ROOT / scope
     return scope not in COMPUTE and (not path.is_file() or WAITS.search(path.read_text()) is not None)
@@ -124,17 +96,9 @@ class Scheduler(LoadScopeScheduling):
 
     def _next_unit(self, node: Any) -> str | None:
         """The unit that this worker takes next; None if there is none for it."""
-        if not is_spare(node.gateway.id, self.numnodes):
-            return min(self.workqueue, key=_place, default=None)
-        computing = [scope for scope in self.workqueue if not _waits(scope)]
-        if computing or self._draws() or not _may_hurry():
-            return min(computing, key=_spare_place, default=None)
-        return min(self.workqueue, key=_place, default=None)
-
-    def _draws(self) -> bool:
-        """Whether a browser test is left."""
-        units = (self.workqueue, *self.assigned_work.values())
-        return any(not all(one[BROWSER].values()) for one in units if BROWSER in one)
+        spare = is_spare(node.gateway.id, self.numnodes)
+        units = [scope for scope in self.workqueue if not (spare and _waits(scope))]
+        return min(units, key=_spare_place if spare else _place, default=None)
 
     def _assign_work_unit(self, node: Any) -> None:
         if (unit := self._next_unit(node)) is None:
@@ -145,18 +109,8 @@ class Scheduler(LoadScopeScheduling):
 
     def _reschedule(self, node: Any) -> None:
         if self.workqueue and not node.shutting_down and self._next_unit(node) is None:
-            if self._draws() and _may_hurry():
-                return  # until the browser tests are over
             node.shutdown()
         super()._reschedule(node)
-
-    def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
-        drew = self._draws()
-        super().mark_test_complete(node, item_index, duration)
-        if drew and not self._draws():
-            for other in self.nodes:
-                if other is not node:
-                    self._reschedule(other)
 
 
 def _place(scope: str) -> int:
