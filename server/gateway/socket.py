@@ -310,6 +310,18 @@ class Socket(ServerConnection):
             self._held = True
             self.transport.pause_reading()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # as in asyncio.Protocol
+        if self._inbound is None or not self._inbound.size:
+            super().eof_received()
+            return False
+        self._inbound.add(0, self._end)
+        return True  # the transport stays open for what is on its way, except with TLS
+
+    def _end(self) -> None:
+        """The end of the stream has come over the bad network."""
+        super().eof_received()
+        self.transport.close()
+
     def _arrive(self, data: bytes) -> None:
         """Bytes have come over the bad network."""
         assert self._inbound is not None

@@ -22,7 +22,9 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from tests.support.paths import ROOT
+from tests.support.stack import until
 from tussle.lobby.errors import CloseCode
+from tussle.lobby.network import Network
 from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.socket import OUTBOX_BYTES, Socket, header
 from tussle.server.limits import TokenBucket
@@ -51,6 +53,9 @@ class Transport:
         return self.closed
 
     def abort(self) -> None:
+        self.closed = True
+
+    def close(self) -> None:
         self.closed = True
 
     def get_extra_info(self, _: str) -> None: ...
@@ -422,6 +427,18 @@ def test_uvicorn_hands_an_upgrade_to_the_protocol_that_ws_returns() -> None:
         "set_protocol(",
     ):
         assert step in source, step
+
+
+async def test_the_end_of_a_stream_comes_behind_its_messages() -> None:
+    """Over a bad network, as the bytes before it do. Until then the transport stays open."""
+    live = Live()
+    live.socket.slow_down(Network(0.2), "a")
+    live.socket.data_received(frame(Opcode.TEXT, ACT % 1) + frame(Opcode.PING, b"?"))
+    assert live.socket.eof_received() is True
+    assert (live.heard, live.transport.closed) == ([], False)
+    await until(lambda: live.transport.closed, "the end of the stream")
+    assert live.heard == [(True, ACT % 1)]
+    assert live.socket.protocol.state is State.CLOSED
 
 
 async def test_a_connection_runs_the_handler_of_its_server() -> None:
