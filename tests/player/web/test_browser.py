@@ -23,7 +23,8 @@ window.__crossed = 0;
     const beside = at.right <= over.left || at.left >= over.right || at.bottom <= over.top || at.top >= over.bottom;
     if (!beside) window.__crossed += 1;
   }
-  if (over && document.querySelector(".stage.slowly")) window.__crossed += 1;
+  window.__slowly ||= Boolean(document.querySelector(".stage.slowly"));
+  if (over && window.__slowly && document.querySelector(".stage.slowly, .fragments")) window.__crossed += 1;
   requestAnimationFrame(look);
 })();
 """

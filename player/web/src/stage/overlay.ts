@@ -175,6 +175,11 @@ export class Overlay {
     while (this.flashes.length > 8) this.drop(this.flashes[0]!);
   }
 
+  /** Whether fragments of a body are flying. */
+  get bursting(): boolean {
+    return this.bursts.length > 0;
+  }
+
   /** A body bursts along its triangles, in its colour. A calm picture does without. */
   burst(triangles: readonly Triangle[], centre: { x: number; y: number }, colour: string, now: number): void {
     if (this.calm || !triangles.length) return;

@@ -77,7 +77,7 @@ function slowLast(client: SessionClient, stage: Stage, blow: Blow, out: Out | nu
     stage.host.dataset["slowly"] = t("stageview.the-last-blow-slowly");
     stage.host.classList.add("slowly");
     const done = (): void => {
-      if (timeline.showsAgain && stage.host.isConnected) setTimeout(done, 50);
+      if ((timeline.showsAgain || stage.overlay.bursting) && stage.host.isConnected) setTimeout(done, 50);
       else stop();
     };
     done();
