@@ -27,6 +27,7 @@ import socket
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -82,7 +83,7 @@ class Program(msgspec.Struct, frozen=True):
     files: int = 0
 
 
-class _Running:
+class _Running(ABC):
     """A program, with the methods of asyncio.subprocess.Process. Made within the event loop. ``descriptor``: becomes
     readable when the program ends; closed then."""
 
@@ -99,8 +100,9 @@ class _Running:
         os.close(self._descriptor)
         self._ended.set()
 
+    @abstractmethod
     def _take_code(self, descriptor: int) -> int:
-        raise NotImplementedError
+        """The exit code of the program, which has ended."""
 
     async def wait(self) -> int:
         await self._ended.wait()
