@@ -6,7 +6,7 @@ The stream is read after each hint on its channel, and every LOOK_S without a hi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 from tussle.cli.palette import counted, number, short_names
 from tussle.cli.picture import Picture
@@ -59,28 +59,32 @@ async def finished_sessions(store: Store) -> AsyncGenerator[SessionView, None]:
             hint.cancel()
 
 
-def sentence(view: SessionView) -> str:
-    """``Ada (cobble) beat Otto (marl): 4 rounds, 7 turns, 10 s``."""
+def sentence(view: SessionView, columns: int) -> str:
+    """``Ada (cobble) beat Otto (marl): 4 rounds, 7 turns, 10 s``; without the bodies where it is wider than that."""
     view = escape_values(view)
     picture = Picture.of(view)
     result = view.result
     if result is None:
         return picture.verdict()
-    shown = short_names([seat.name for seat in view.seats])
-    names = {
-        seat.seat: f"{name} ({seat.body})" if seat.body else name
-        for seat, name in zip(view.seats, shown, strict=True)
-    }
-    winner = result.get("winner")
-    others = [name for seat, name in names.items() if seat != winner]
-    if winner is None:
-        outcome = f"{' and '.join(others)} drew"
-    else:
-        outcome = f"{names.get(winner, f'seat {winner}')} beat {' and '.join(others)}"
     counts = [counted(count, word) for count, word in zip(length(view), WORDS, strict=True) if count]
     if view.started_at and view.ended_at:
         counts.append(f"{number((view.ended_at - view.started_at) / 1000, 0)} s")
-    return f"{outcome}: {', '.join(counts)}"
+    names = short_names([seat.name for seat in view.seats])
+    with_bodies = [
+        f"{name} ({seat.body})" if seat.body else name for seat, name in zip(view.seats, names, strict=True)
+    ]
+    for shown in (with_bodies, names):
+        named = {seat.seat: name for seat, name in zip(view.seats, shown, strict=True)}
+        line = f"{_outcome(named, result.get('winner'))}: {', '.join(counts)}"
+        if len(line) <= columns:
+            break
+    return line
+
+
+def _outcome(names: Mapping[int, str], winner: int | None) -> str:
+    """Who beat whom, by the names of the seats."""
+    others = " and ".join(name for seat, name in names.items() if seat != winner)
+    return f"{others} drew" if winner is None else f"{names.get(winner, f'seat {winner}')} beat {others}"
 
 
 def length(view: SessionView) -> tuple[int, int]:

@@ -52,6 +52,9 @@ FIRST_WAIT_S, WAIT_SAID_S = 5.0, 15.0
 WAITING = "  Waiting for the server."
 FIRST_START = f"{WAITING} The first start compiles the physics kernels: about half a minute."
 
+SENTENCE_COLUMNS = 80 - len("  14:27:20  2vnw7nr5  ")
+"""What a line of 80 columns has left behind the time and the session's token."""
+
 STORE_POLL_S = 0.5
 
 SIDES = {
@@ -320,7 +323,7 @@ class Up:
         elif view.result is not None:
             self.finished += 1
             self.turns += length(view)[1]
-            click.echo(f"  {at}  {view.session}  {sentence(view)}")
+            click.echo(f"  {at}  {view.session}  {sentence(view, SENTENCE_COLUMNS)}")
 
     def _report_death(self, death: ChildDied, delay_s: float | None) -> None:
         log = _short(death.child.log_path)

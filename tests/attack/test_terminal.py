@@ -63,7 +63,7 @@ def written(session: SessionView, *events: Event) -> str:
         picture.apply(event)
     console.print(Screen(picture))
     console.print(sessions_table([session], now_ms=0.0, width=160))
-    return shown.getvalue() + sentence(session) + picture.verdict()
+    return shown.getvalue() + sentence(session, 80) + picture.verdict()
 
 
 @pytest.mark.parametrize("evil", EVIL)
