@@ -303,9 +303,9 @@ class _Servers:
         self._known = [own.rstrip("/")]
         self.current = self._known[0]
 
-    def learn(self, join: Join) -> None:
-        """Remember the servers that a seat named; the oldest but the own one are forgotten."""
-        for address in map(http_address, (join.ws_url, *join.servers)):
+    def learn(self, *ws_urls: str) -> None:
+        """Remember the servers with these WebSocket addresses; the oldest but the own one are forgotten."""
+        for address in map(http_address, ws_urls):
             if address in self._known[1:]:
                 self._known.remove(address)
             if address != self._known[0]:
@@ -329,11 +329,14 @@ async def _play_match(
     client: Client, party: Party, tally: Tally, decide: Decide, servers: _Servers
 ) -> Ending:
     join = await client.find(mode=party.mode, size=party.size)
-    servers.learn(join)
+    servers.learn(join.ws_url, *join.servers)
     done = False
     try:
         async with client.connect(join, give_up_s=party.patience_s) as connection:
-            ending = await _play_session(connection, party, tally, decide)
+            try:
+                ending = await _play_session(connection, party, tally, decide)
+            finally:
+                servers.learn(*connection.servers)
             tally.reconnections += connection.reconnections
         done = ending is Ending.PLAYED
         return ending

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import random
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -240,9 +241,9 @@ class Client:
         ``give_up_s`` seconds without a connection. ``history``: begin with every event since the first, instead of the
         whole view. ``network``: a bad network for it only, such as "120ms 40ms 3%" (docs/protocol.md)."""
 
-        async def renew() -> tuple[str, str]:
+        async def renew(servers: Sequence[str]) -> tuple[str, str]:
             path = "/api/observe" if join.role == "observer" else "/api/join"
-            for address in ("", *map(http_address, join.servers)):
+            for address in ("", *map(http_address, servers)):
                 try:
                     again = await self._seat(path, Join, {"session": join.session}, server=address)
                 except Disconnected as error:

@@ -158,6 +158,11 @@ class SessionConnection:
         return self._line.url
 
     @property
+    def servers(self) -> tuple[str, ...]:
+        """The WebSocket addresses at which the seat can be taken: of the newest connection, and of other servers."""
+        return self._line.servers
+
+    @property
     def connected(self) -> bool:
         """Whether the connection is open. A command sent while it is not waits for the reconnection."""
         return self._transcript.live

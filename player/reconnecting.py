@@ -22,15 +22,24 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from tussle.lobby.addresses import is_own_machine
 from tussle.lobby.backoff import Backoff
 from tussle.lobby.errors import CloseCode, LobbyError, ProtocolError
-from tussle.player.transcript import Disconnected, Next, Outcome, Transcript, Welcomed, sentence_of_close
+from tussle.player.transcript import (
+    Disconnected,
+    Next,
+    Outcome,
+    ServersChanged,
+    Transcript,
+    Welcomed,
+    sentence_of_close,
+)
 
 __all__ = [
     "ReconnectingSocket",
     "Renew",
 ]
 
-Renew = Callable[[], Awaitable[tuple[str, str]]]
-"""Gets another ticket for the same seat, and the WebSocket address that accepts it. Raises LobbyError."""
+Renew = Callable[[Sequence[str]], Awaitable[tuple[str, str]]]
+"""Gets another ticket for the same seat, and the WebSocket address that accepts it, from one of the servers with these
+WebSocket addresses. Raises LobbyError."""
 
 STABLE_S = 3.0
 """A connection that lasted this long resets the back-off [s]. Without this limit a server that sends a welcome and
@@ -80,6 +89,11 @@ class ReconnectingSocket:
         self._backoff = Backoff(rng)
         self._socket: ClientConnection | None = None
         self._sending = asyncio.Lock()
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The addresses that the seat is known to have."""
+        return tuple(self._known)
 
     async def run(self) -> Disconnected | None:
         """Stay connected. Returns None after the session's end or after leaving, else why the client gave up."""
@@ -168,8 +182,12 @@ class ReconnectingSocket:
                         self._on_binary(data)
                         continue
                     for outcome in self._transcript.receive(data):
-                        if isinstance(outcome, Welcomed):
-                            self._welcomed(outcome.welcome.servers)
+                        match outcome:
+                            case Welcomed(welcome):
+                                self._renewed = False
+                                self._learn(welcome.servers)
+                            case ServersChanged(servers):
+                                self._learn(servers)
                         self._on_outcome(outcome)
                     await self.flush()
             except ConnectionClosed as closed:
@@ -183,8 +201,8 @@ class ReconnectingSocket:
             finally:
                 self._socket = None
 
-    def _welcomed(self, servers: Sequence[str]) -> None:
-        self._renewed = False
+    def _learn(self, servers: Sequence[str]) -> None:
+        """Remember this server and the others that it has named."""
         self._known = [self.url, *(urljoin(self.url, one) for one in servers)]
 
     def _try_elsewhere(self) -> None:
@@ -197,7 +215,7 @@ class ReconnectingSocket:
         """Get a new ticket if the old one is used and there is no resume token (observers, or before a welcome)."""
         if self._ticket_spent and self._transcript.resume is None and self._renew is not None:
             try:
-                self._transcript.ticket, self.url = await self._renew()
+                self._transcript.ticket, self.url = await self._renew(self._known)
             except Disconnected:
                 raise
             except LobbyError:

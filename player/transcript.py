@@ -29,6 +29,7 @@ from tussle.lobby.wire.messages import (
     ObserversData,
     PaceData,
     PongData,
+    ServersData,
     SessionView,
     WelcomeData,
     encode,
@@ -48,6 +49,7 @@ __all__ = [
     "Ponged",
     "Rejected",
     "SceneAck",
+    "ServersChanged",
     "Synced",
     "Transcript",
     "Welcomed",
@@ -183,7 +185,25 @@ class Paced:
     dilation: float
 
 
-Outcome = Welcomed | Delivered | Synced | Acknowledged | Rejected | Ponged | Noticed | Paced | Announced
+@dataclass(frozen=True, slots=True)
+class ServersChanged:
+    """The servers at which the seat can be taken too, instead of those of the welcome."""
+
+    servers: tuple[str, ...]
+
+
+Outcome = (
+    Welcomed
+    | Delivered
+    | Synced
+    | Acknowledged
+    | Rejected
+    | Ponged
+    | Noticed
+    | Paced
+    | Announced
+    | ServersChanged
+)
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -205,6 +225,7 @@ _decode_pong = msgspec.json.Decoder(PongData).decode
 _decode_notice = msgspec.json.Decoder(NoticeData).decode
 _decode_pace = msgspec.json.Decoder(PaceData).decode
 _decode_announcement = msgspec.json.Decoder(AnnouncementData).decode
+_decode_servers = msgspec.json.Decoder(ServersData).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -360,6 +381,8 @@ class Transcript:
                     return [Paced(_decode_pace(message.d).dilation)]
                 case "announcement":
                     return [Announced(_decode_announcement(message.d).text)]
+                case "servers":
+                    return [ServersChanged(_decode_servers(message.d).servers)]
                 case _ if message.v is not None:
                     d = _decode_object(message.d)
                     return self._event(Event(message.v, message.t, d, message.tick, message.epoch))

@@ -219,7 +219,16 @@ class Server:
         self.editing = Editing(self.scenes, self.audiences, self.ledger, self.store_memory.admit)
         self.mesh_files = MeshFiles(settings.archive_address, settings.realm)
         self.observers = Observers(connections, self.views, self.audiences)
-        self.holder = Holder(context, self.views, claims, servers, self.pool, self.bodies, self.audiences)
+        self.holder = Holder(
+            context,
+            self.views,
+            claims,
+            servers,
+            self.pool,
+            self.bodies,
+            self.audiences,
+            on_neighbours=lambda: self.gateway.show_neighbours(),
+        )
         self.relays = Relays(self.views, servers, self.holder)
         self.data_channels = self._make_data_channels()
         self.gateway = Gateway(

@@ -37,6 +37,8 @@ __all__ = [
     "Series",
     "SeriesWins",
     "ServerMessage",
+    "ServersData",
+    "ServersMessage",
     "SessionMessage",
     "SessionView",
     "Welcome",
@@ -307,6 +309,18 @@ class ObserversMessage(Message, frozen=True, tag="observers"):
     d: ObserversData
 
 
+class ServersData(MessagePart, frozen=True):
+    """``servers``: as in ``WelcomeData``, from now on."""
+
+    servers: tuple[str, ...]
+
+
+class ServersMessage(Message, frozen=True, tag="servers"):
+    """A server of the realm has started or is gone. Not numbered; sent again when the list changes."""
+
+    d: ServersData
+
+
 class ChangedBody(MessagePart, frozen=True):
     """``version`` 0: the body was removed."""
 
@@ -347,6 +361,7 @@ ServerMessage = (
     | Announcement
     | PaceMessage
     | ObserversMessage
+    | ServersMessage
     | MeshMessage
     | Welcome
     | SessionMessage

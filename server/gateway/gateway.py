@@ -412,7 +412,7 @@ class Gateway:
                     build=BUILD,
                     server_time=await self._views.now_ms(),
                     last_id=last_id,
-                    servers=tuple(filter(None, map(sender.address_of, self._holder.neighbours))),
+                    servers=sender.servers_of(self._holder.neighbours),
                     codec=CODEC if sender.deltas else msgspec.UNSET,
                     webrtc=self._channels.welcome(who.player, hello.transports),
                     network=sender.network or msgspec.UNSET,
@@ -480,6 +480,11 @@ class Gateway:
         sender = self._senders.get((session, player))
         if sender is not None and sender.who.conn != conn and sender.who.v < v:
             sender.close(CloseCode.REPLACED, "this seat has a newer connection")
+
+    def show_neighbours(self) -> None:
+        """Send the members the addresses of the other servers, which have changed since their welcome."""
+        for sender in list(self._senders.values()):
+            sender.show_servers(self._holder.neighbours)
 
     # operators
 

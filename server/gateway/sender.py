@@ -9,7 +9,7 @@ This module must never wait for a client.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -17,7 +17,16 @@ from tussle.lobby.connections import Connected
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.text import MESSAGE_LENGTH, clip
 from tussle.lobby.wire.client_messages import ClientMessage
-from tussle.lobby.wire.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
+from tussle.lobby.wire.messages import (
+    Ack,
+    ErrorData,
+    ErrorMessage,
+    Pong,
+    ServersData,
+    ServersMessage,
+    Welcome,
+    encode,
+)
 from tussle.lobby.wire.signalling import AnswerMessage, ChannelMessage
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.framing import text_frame
@@ -58,6 +67,7 @@ class Sender(Outlet):
         self.topology_sent = False
         self.frames: Callable[[bytes], object] | None = None
         self._by_channel = False
+        self._servers: tuple[str, ...] | None = None
         self.unsent: Callable[[], int] = self._transport.get_write_buffer_size
         """Unsent bytes."""
         socket.on_room = self._on_room
@@ -99,7 +109,21 @@ class Sender(Outlet):
         self._by_channel = use
         self._on_room(self.socket.room)
 
-    def reply(self, message: Ack | AnswerMessage | ChannelMessage | ErrorMessage | Pong | Welcome) -> bytes:
+    def servers_of(self, urls: Iterable[str]) -> tuple[str, ...]:
+        """The WebSocket addresses of these servers for this client, for its welcome; without those that it cannot
+        reach."""
+        self._servers = tuple(filter(None, map(self.address_of, urls)))
+        return self._servers
+
+    def show_servers(self, urls: Iterable[str]) -> None:
+        """Send the addresses of the other servers if they have changed; before its welcome a client is sent nothing."""
+        before = self._servers
+        if before is not None and self.servers_of(urls) != before:
+            self.reply(ServersMessage(ServersData(self._servers or ())))
+
+    def reply(
+        self, message: Ack | AnswerMessage | ChannelMessage | ErrorMessage | Pong | ServersMessage | Welcome
+    ) -> bytes:
         framed = text_frame(encode(message))
         self.write(framed)
         return framed

@@ -29,6 +29,7 @@ from tussle.lobby.wire.messages import Event
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.sessions.context import SessionContext
+from tussle.server.sessions.neighbours import Neighbours
 from tussle.server.sessions.run import OPERATIONS, UNATTENDED, Run
 from tussle.server.sessions.specification import make_fork_spec, make_spec
 from tussle.server.simulation.identity import physics_id
@@ -55,7 +56,9 @@ class Holder:
         pool: Pool,
         catalogue: Callable[[], dict[str, dict[str, Any]]],
         audiences: Audiences,
+        on_neighbours: Callable[[], None],
     ) -> None:
+        """on_neighbours: called when ``neighbours`` has changed."""
         self.runs: dict[str, Run] = {}
         self._context = context
         self._settings = context.settings
@@ -71,8 +74,8 @@ class Holder:
         self._handover_targets: dict[HolderAddress, int] = {}
         self._forgot = time.monotonic()
         self._look = asyncio.Event()
-        self.neighbours: list[str] = []
-        """Addresses of the other live servers of the realm, as of the last ``look_around``."""
+        self._neighbours = Neighbours(self.address.url)
+        self._on_neighbours = on_neighbours
         self.met: set[str] = set()
         """Every server of the realm that was ever seen: pages that it served may still be open after it stopped."""
 
@@ -95,6 +98,11 @@ class Holder:
 
     def bodies(self) -> dict[str, dict[str, Any]]:
         return self._catalogue()
+
+    @property
+    def neighbours(self) -> Sequence[str]:
+        """Addresses of other servers of the realm, for clients, as of the last ``look_around``."""
+        return self._neighbours.urls
 
     @property
     def address(self) -> HolderAddress:
@@ -264,8 +272,9 @@ class Holder:
         if self._stopping or not lease.held():
             return
         alive = await self._servers.alive()
-        self.neighbours = sorted({info.url for info in alive} - {self.address.url})
-        self.met.update(self.neighbours)
+        self.met.update({info.url for info in alive} - {self.address.url})
+        if self._neighbours.update((info.url for info in alive), time.monotonic()):
+            self._on_neighbours()
         unheld, ours = await self._claims.look(alive, self.address)
         for token, status in ours:
             if status != Status.STARTING:

@@ -13,7 +13,6 @@ import pytest
 
 from tests.support.pair import ModelSession
 from tests.support.stage import Stage
-from tussle.lobby.wire.http_answers import Join
 from tussle.player import bots
 from tussle.player.bots import Party, Tally, play, play_seat
 from tussle.player.client import Client
@@ -277,15 +276,14 @@ def test_a_bot_tries_the_servers_of_its_sessions_in_turn() -> None:
     assert servers.current == "http://one:1"
     servers.try_next()
     assert servers.current == "http://one:1"
-    seat = {"session": "k7qm2xpv", "seat": 0, "role": "player", "ticket": "x"}
-    servers.learn(Join(**seat, ws_url="ws://two:2/ws", servers=("wss://three/at/x/ws", "ws://one:1/ws")))
+    servers.learn("ws://two:2/ws", "wss://three/at/x/ws", "ws://one:1/ws")
     tried = []
     for _ in range(3):
         servers.try_next()
         tried.append(servers.current)
     assert tried == ["http://two:2", "https://three/at/x", "http://one:1"]
     for number in range(50):
-        servers.learn(Join(**seat, ws_url=f"ws://n{number}:1/ws"))
+        servers.learn(f"ws://n{number}:1/ws")
     assert len(servers._known) == bots.SERVERS_KEPT + 1
 
 

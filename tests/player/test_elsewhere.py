@@ -41,6 +41,31 @@ async def test_a_seat_is_taken_up_elsewhere_when_its_server_dies_before_the_welc
                     assert (connection.session, connection.seat) == (seat.session, place.seat)
 
 
+async def test_a_client_learns_of_a_server_that_starts_later(
+    valkey: Binary, realm: str, tmp_path: Path
+) -> None:
+    """The only server welcomes a player and an observer. A second server starts, and the first one is killed: both come
+    back at the second one."""
+    with EmbeddedStore(Settings(data_dir=tmp_path), binary=valkey) as store:
+        async with Stack.up(store.url, realm, **QUICK) as stack:
+            first = await stack.server()
+            async with Client(first.url) as host, Client(first.url) as guest:
+                await host.login()
+                await guest.login()
+                seat = await host.open(mode="duel", size=2)
+                place = await guest.observe(seat.session)
+                async with host.connect(seat) as playing, guest.connect(place) as watching:
+                    both = (playing, watching)
+                    assert [one.servers for one in both] == [(seat.ws_url,)] * 2
+                    second = await stack.server()
+                    there = second.url.replace("http", "ws") + "/ws"
+                    await until(lambda: all(there in one.servers for one in both), "the new address")
+                    await first.kill()
+                    await until(
+                        lambda: all(one.connected and one.url == there for one in both), "both to be back"
+                    )
+
+
 async def test_bots_whose_server_died_come_back_by_themselves(
     valkey: Binary, realm: str, tmp_path: Path
 ) -> None:

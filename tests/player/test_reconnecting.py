@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from tests.support.stage import Stage, connect, take
 from tussle.lobby.errors import CloseCode, NotFound
+from tussle.lobby.wire.messages import ServersData, ServersMessage, encode
 from tussle.player.connection import SessionConnection
 from tussle.player.transcript import Disconnected
 
@@ -50,7 +51,7 @@ async def test_an_observer_comes_back_with_a_new_ticket_and_misses_nothing(stage
     stage.session.seat = None
     asked = 0
 
-    async def renew() -> tuple[str, str]:
+    async def renew(_: Sequence[str]) -> tuple[str, str]:
         nonlocal asked
         asked += 1
         if asked == 1:
@@ -70,7 +71,7 @@ async def test_a_ticket_that_cannot_be_renewed_ends_the_connection(stage: Stage)
     """The session is gone: the client gives up and says why."""
     stage.session.seat = None
 
-    async def renew() -> tuple[str, str]:
+    async def renew(_: Sequence[str]) -> tuple[str, str]:
         raise NotFound("there is no session k7qm2xpv")
 
     async with SessionConnection(stage.ws_url, ticket="ticket-0", renew=renew) as connection:
@@ -94,7 +95,7 @@ async def test_moved_goes_to_the_address_in_the_reason(stage: Stage) -> None:
 async def test_a_client_that_is_sent_on_at_once_shows_its_ticket_there(stage: Stage) -> None:
     """The first server did not welcome it, so the ticket is still good, and no new one is asked for."""
 
-    async def renew() -> tuple[str, str]:
+    async def renew(_: Sequence[str]) -> tuple[str, str]:
         raise AssertionError("not needed")
 
     async with Stage() as other:
@@ -113,11 +114,39 @@ async def test_a_server_that_died_before_the_welcome_is_not_waited_for(stage: St
     assert [hello.d.ticket for hello in stage.session.hellos] == ["ticket"]
 
 
+@pytest.mark.parametrize("seat", [0, None])
+async def test_a_server_that_started_after_the_welcome_is_tried(stage: Stage, seat: int | None) -> None:
+    """Its address came later. The first server dies; a player shows its resume token there, and an observer gets its
+    new ticket there."""
+    stage.session.seat = seat
+    asked: list[Sequence[str]] = []
+
+    async def renew(servers: Sequence[str]) -> tuple[str, str]:
+        asked.append(servers)
+        return "ticket-2", servers[-1]
+
+    async with Stage(stage.session) as later:
+        async with SessionConnection(stage.ws_url, ticket="ticket-1", renew=renew) as connection:
+            await take(connection, 1)
+            known = (stage.ws_url, later.ws_url)
+            await stage.say(encode(ServersMessage(ServersData(known[1:]))))
+            await stage.publish("after it")
+            await take(connection, 1)
+            assert connection.servers == known
+            await stage.stop(1006)
+            async with asyncio.timeout(10):
+                await later.met.wait()
+            await later.publish("here")
+            assert [event.t for event in await take(connection, 1)] == ["here"]
+            assert connection.url == later.ws_url
+        assert [tuple(servers) for servers in asked] == ([] if seat == 0 else [known])
+
+
 async def test_a_ticket_that_lapsed_on_the_way_is_renewed_once(stage: Stage) -> None:
     """Refused before any welcome: another one is asked for; refused again, it is given up."""
     asked = 0
 
-    async def renew() -> tuple[str, str]:
+    async def renew(_: Sequence[str]) -> tuple[str, str]:
         nonlocal asked
         asked += 1
         return f"ticket-{asked}", stage.ws_url

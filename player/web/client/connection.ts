@@ -77,7 +77,7 @@ export class Connection {
     return (this.address = this.addresses[0]!);
   }
 
-  /** Other servers that take the seat too, from the welcome. */
+  /** Other servers that take the seat too: those of the welcome, and of each later list. */
   setServers(servers: readonly string[]): void {
     this.addresses = [...new Set([this.address, ...servers.map((one) => reachable(one, this.address))])];
   }

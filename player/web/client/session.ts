@@ -429,6 +429,9 @@ export class Session {
       case "observed":
         this.tell("observers", outcome.observers);
         break;
+      case "servers":
+        this.connection.setServers(outcome.servers);
+        break;
       case "ponged":
         this.clock.ponged(outcome.at, Date.now(), outcome.serverTime);
         if (this.clock.rtt === null) this.ping();

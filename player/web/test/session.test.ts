@@ -100,6 +100,19 @@ afterEach(() => {
 });
 
 describe("Session", () => {
+  it("goes to a server that started after the welcome", async () => {
+    const { session } = begin();
+    Socket.last.welcome();
+    Socket.last.hear("servers", { servers: ["ws://127.0.0.1:8421/ws"] });
+    Socket.last.end(1006);
+    await vi.advanceTimersByTimeAsync(400);
+    expect(Socket.last.url).toBe("ws://127.0.0.1:8420/ws");
+    Socket.last.end(1006);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(Socket.last.url).toBe("ws://127.0.0.1:8421/ws");
+    session.close();
+  });
+
   it("asks for one new ticket when its resume token is refused, and repeats what is not answered", async () => {
     const renew = vi.fn(async () => ({ ...seat, ticket: "t2" }));
     const { session, types } = begin(renew);

@@ -96,7 +96,14 @@ class Node:
         )
         catalogue = bodies()
         self.holder = Holder(
-            self.context, self.views, claims, self.servers, pool, lambda: catalogue, self.audiences
+            self.context,
+            self.views,
+            claims,
+            self.servers,
+            pool,
+            lambda: catalogue,
+            self.audiences,
+            on_neighbours=lambda: None,
         )
         self.tasks: list[asyncio.Task[None]] = []
 

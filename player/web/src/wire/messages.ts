@@ -404,6 +404,17 @@ export interface SeriesWins {
   won: number;
 }
 
+/** `servers`: as in `WelcomeData`, from now on. */
+export interface ServersData {
+  servers: string[];
+}
+
+/** A server of the realm has started or is gone. Not numbered; sent again when the list changes. */
+export interface ServersMessage {
+  t: "servers";
+  d: ServersData;
+}
+
 /** The whole view: after a welcome that cannot replay the missed events, and on resync. `v` is current. */
 export interface SessionMessage {
   t: "session";
@@ -511,4 +522,4 @@ export interface WelcomeData {
 
 export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Skip | Ping | Resync | Offer | Candidate | Hangup | Seen;
 
-export type ServerMessage = SceneMessage | LockMessage | Notice | Announcement | PaceMessage | ObserversMessage | MeshMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong | AnswerMessage | ChannelMessage;
+export type ServerMessage = SceneMessage | LockMessage | Notice | Announcement | PaceMessage | ObserversMessage | ServersMessage | MeshMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong | AnswerMessage | ChannelMessage;

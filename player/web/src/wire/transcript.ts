@@ -4,7 +4,7 @@
 // read a clock.
 
 import { CLOSE, CODEC, PROTOCOL, PROTOCOLS } from "./messages";
-import type { ErrorData, Event, HelloData, NoticeData, ObserversData, SessionView, WelcomeData } from "./messages";
+import type { ErrorData, Event, HelloData, NoticeData, ObserversData, ServersData, SessionView, WelcomeData } from "./messages";
 
 /** Events kept behind a gap until the whole view comes. More are dropped; the view covers them. */
 const HELD_EVENTS = 256;
@@ -24,6 +24,7 @@ export type Outcome =
   | { readonly kind: "paced"; readonly dilation: number }
   | { readonly kind: "noticed"; readonly notice: NoticeData }
   | { readonly kind: "announced"; readonly text: string }
+  | { readonly kind: "servers"; readonly servers: readonly string[] }
   | { readonly kind: "ponged"; readonly at: number; readonly serverTime: number };
 
 const AFTER_CLOSE: Record<number, Next> = {
@@ -191,6 +192,8 @@ export class Transcript {
         return [{ kind: "paced", dilation: Number(d["dilation"]) }];
       case "announcement":
         return [{ kind: "announced", text: String(d["text"] ?? "") }];
+      case "servers":
+        return [{ kind: "servers", servers: (d as unknown as ServersData).servers }];
       case "scene":
       case "lock":
       case "mesh":
