@@ -22,13 +22,22 @@ from tussle.lobby.wire.sensors import ReadingBatch, Sensor, SensorInfo
 from tussle.player.client import Client
 
 
-async def tussle(stack: Stack, folder: Path, *arguments: str) -> tuple[int, str]:
-    """Run the command; return its exit code and output."""
+async def start(stack: Stack, folder: Path, *arguments: str) -> asyncio.subprocess.Process:
+    """Start the command."""
     environ = {"DATA_DIR": str(folder), "SERVER_URL": stack.url, "COLUMNS": "100"}
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         sys.executable, "-c", "from tussle.cli.main import main; main()", *arguments, cwd=ROOT, env=environ,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
+
+
+async def tussle(stack: Stack, folder: Path, *arguments: str) -> tuple[int, str]:
+    """Run the command; return its exit code and output."""
+    return await finished(await start(stack, folder, *arguments))
+
+
+async def finished(process: asyncio.subprocess.Process) -> tuple[int, str]:
+    """Return the exit code of a command, and the output that was not read before."""
     async with asyncio.timeout(60):
         output, _ = await process.communicate()
     assert process.returncode is not None
@@ -74,13 +83,17 @@ async def test_a_session_without_readings_is_waited_for(store: Store, realm: str
             await ada.login("ada")
             join = await ada.open(mode="spring-damper", size=1, ready=False)
             async with ada.connect(join) as line:
-                following = asyncio.create_task(tussle(stack, tmp_path, "live", join.session, "--count", "2"))
+                following = await start(stack, tmp_path, "live", join.session, "--count", "2")
+                assert following.stdout is not None
+                async with asyncio.timeout(60):
+                    first = await following.stdout.readline()
+                assert first == b"No readings yet; waiting for the session to begin.\n"
                 await asyncio.sleep(3.0)  # it must still wait, however often it has asked
-                assert not following.done()
+                assert following.returncode is None
                 await line.ready()
-                code, output = await following
-    first, *batches = output.splitlines()
-    assert (code, first) == (0, "No readings yet; waiting for the session to begin.")
+                code, output = await finished(following)
+    batches = output.splitlines()
+    assert code == 0, output
     assert [batch.split()[0].isdigit() for batch in batches] == [True, True]
 
 

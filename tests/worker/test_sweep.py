@@ -132,7 +132,7 @@ async def test_timers_fire_without_a_server(world: World) -> None:
         await until(timed_out)
         stop.set()
     view = await world.views.view(seat.session)
-    assert view.ended_at - view.opened_at < 1300
+    assert view.ended_at - view.opened_at < 30_000, "not by the sweep, which runs every minute"
 
 
 async def test_a_missed_end_is_cleaned(world: World, sweep: Sweep) -> None:
