@@ -1,16 +1,19 @@
 """Streams of changes of the lists of sessions, as server-sent events, so that a page need not poll.
 
     SessionLists.refresh, every STEP_S while there is a stream -> a new version -> each stream: rows now - rows sent
-                                                                                   -> event "rows", or a comment
+                                                             -> event "rows", or a comment -> gzip, flushed
 
-A stream that is read slowly, or whose address has spent its budget, gets fewer events: each event has all changes since
-the event before it. Format: HTML standard, 9.2 Server-sent events. This module must never read the store.
+A stream of a client that accepts it is one gzip member, flushed after each event: most of a changed row is what the
+client got before. A stream that is read slowly, or whose address has spent its budget, gets fewer events: each event
+has all changes since the event before it. Format: HTML standard, 9.2 Server-sent events. This module must never read
+the store.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
@@ -23,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 from tussle.lobby.errors import RateLimited, StoreError
 from tussle.lobby.logs import get_logger
 from tussle.server.costs import CHANGE_COST, SHARED_CHANGE_COST, Ledger, Owner, Resource
+from tussle.server.http.content_headers import accepted_codings
 from tussle.server.http.requests import address_owner
 from tussle.server.http.session_index import Choice
 from tussle.server.http.session_lists import SessionLists, read_choice
@@ -41,8 +45,14 @@ RETRY_MS = 2000
 FULL_RETRY_S = 10.0
 EVENTS_KEPT = 64
 
-HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+HEADERS = {"cache-control": "no-store", "vary": "accept-encoding", "x-accel-buffering": "no"}
 """nginx passes each event on at once."""
+
+GZIP_LEVEL = 5
+
+WINDOW_BITS, MEMORY_LEVEL = 13, 4
+"""Of zlib: a stream keeps 40 KiB, for the last 8 KiB that it sent. With four times that, the rows of two duels take
+4 % fewer bytes."""
 
 log = get_logger("server.http")
 
@@ -96,7 +106,8 @@ class SessionChanges:
             raise RateLimited("too many streams of this address", retry_after=FULL_RETRY_S)
         self._choices[choice] += 1
         self._followed.set()
-        return _Stream(self._follow(choice, owner), lambda: self._end(choice, owner))
+        gzip = "gzip" in accepted_codings(request)
+        return _Stream(self._follow(choice, owner), lambda: self._end(choice, owner), gzip=gzip)
 
     def _end(self, choice: Choice, owner: str) -> None:
         self._ledger.release(Resource.STREAMS, Owner.ADDRESS, owner)
@@ -151,8 +162,9 @@ class SessionChanges:
 class _Stream(StreamingResponse):
     """A response that calls ``ended`` once it is over, whether or not anything was sent."""
 
-    def __init__(self, events: AsyncIterator[bytes], ended: Callable[[], None]) -> None:
-        super().__init__(events, media_type="text/event-stream", headers=HEADERS)
+    def __init__(self, events: AsyncIterator[bytes], ended: Callable[[], None], *, gzip: bool) -> None:
+        headers = HEADERS | {"content-encoding": "gzip"} if gzip else HEADERS
+        super().__init__(_packed(events) if gzip else events, media_type="text/event-stream", headers=headers)
         self._ended = ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -160,6 +172,14 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._ended()
+
+
+async def _packed(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The events as one gzip member, each of them whole in what is sent up to its end (Z_SYNC_FLUSH)."""
+    gzip = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 16 + WINDOW_BITS, MEMORY_LEVEL)
+    async for event in events:
+        yield gzip.compress(event) + gzip.flush(zlib.Z_SYNC_FLUSH)
+    yield gzip.flush()
 
 
 def _encode(sent: Rows, rows: Rows, *, whole: bool) -> bytes:

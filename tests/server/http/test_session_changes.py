@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -111,12 +112,12 @@ async def test_a_bad_query_is_refused(site: Stack) -> None:
         assert_problem(await person.get("/api/sessions/changes?status=happy"), 422, "bad_status")
 
 
-def request(address: str, query: str = "") -> Request:
+def request(address: str, coding: str = "identity") -> Request:
     scope = {
         "type": "http",
         "method": "GET",
-        "query_string": query.encode(),
-        "headers": [],
+        "query_string": b"",
+        "headers": [(b"accept-encoding", coding.encode())],
         "client": (address, 1),
     }
     return Request(scope)
@@ -158,6 +159,38 @@ async def test_streams_share_their_events(world: World, monkeypatch: pytest.Monk
     spent = [ledger.bucket(Resource.REQUESTS, Owner.ADDRESS, f"192.0.2.{n}") for n in range(30)]
     burst = spent[0].burst
     assert all(burst - 1.0 < bucket.level for bucket in spent[1:])
+    keeper.cancel()
+
+
+async def test_a_stream_is_compressed_event_by_event(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that accepts gzip gets every event at once, and a changed row as a small difference from the row before;
+    another client gets the same text plain, and the end of the stream is that of the gzip member."""
+    monkeypatch.setattr(session_changes, "STEP_S", 0.0)
+    changes = SessionChanges(SessionLists(world.views), Ledger(Settings(), lambda *_: None))
+    keeper = asyncio.create_task(changes.keep())
+    first, second = await world.players(2)
+    seat = await world.seating.open(first, "duel", 3, holder=HOLDER)
+    plain: Any = await changes.respond(request("192.0.2.1", "gzip;q=0"))
+    packed: Any = await changes.respond(request("192.0.2.1", "br, gzip"))
+    assert "content-encoding" not in plain.headers and packed.headers["content-encoding"] == "gzip"
+    assert plain.headers["vary"] == packed.headers["vary"] == "accept-encoding"
+    gzip = zlib.decompressobj(31)
+
+    async def read_both(word: bytes) -> tuple[int, int]:
+        """Read both streams to the next event with this word; returns the sizes of that event."""
+        while True:
+            text, data = await anext(plain.body_iterator), await anext(packed.body_iterator)
+            assert gzip.decompress(data) == text
+            if word in text:
+                return len(text), len(data)
+
+    async with asyncio.timeout(CEILING_S):
+        await read_both(seat.session.encode())
+        await world.seating.join(second, seat.session)
+        size, sent = await read_both(second.encode())
+        assert sent < size / 3
+        changes.close()
+        assert [gzip.decompress(data) async for data in packed.body_iterator][-1:] == [b""] and gzip.eof
     keeper.cancel()
 
 
