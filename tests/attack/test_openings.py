@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 
 import httpx
 
@@ -21,7 +22,7 @@ async def test_sessions_that_are_opened_one_after_the_other_have_a_rate(store_ur
         async def opened(person: Person) -> httpx.Response:
             return await person.post("/api/open", {"mode": "sandbox", "size": 1, "private": True})
 
-        opened_by_all, codes = 0, []
+        opened_by_all, codes, began = 0, [], time.monotonic()
         for number in range(5):
             async with Person(urls[number % 2]) as guest, Person(urls[1 - number % 2]) as again:
                 await guest.login()
@@ -35,7 +36,7 @@ async def test_sessions_that_are_opened_one_after_the_other_have_a_rate(store_ur
                     codes.append(answer.json()["code"])
                     assert answer.status_code == 429 and 0 < answer.json()["retry_after"] <= 20.0
                     assert int(answer.headers["retry-after"]) > 0
-        assert opened_by_all == 12
+        assert 12 <= opened_by_all <= 12 + 0.2 * (time.monotonic() - began)
         assert codes[:4] == ["player_openings"] * 4 and {*codes[4:]} == {"address_openings"}
         async with Person(urls[0], address="127.0.0.2") as other, Person(urls[1]) as guest:
             await other.login()

@@ -63,7 +63,8 @@ async def test_a_flood_of_gravity_is_one_compilation_a_tick(store_url: str) -> N
             assert all(answer["t"] == "ack" for answer in answers)
             applied = [answer for answer in answers if not answer["d"].get("superseded")]
             assert answers[-1] in applied
-            assert len(applied) <= 12, applied
+            # One a tick, and several times as many come in a tick.
+            assert len({answer["d"]["tick"] for answer in applied}) == len(applied) <= FLOOD / 4, applied
             events = await full.until("gravity", strength=pytest.approx(0.1 * FLOOD))
             assert events["d"]["tick"] == answers[-1]["d"]["tick"]
             seen = len(small.frames)
