@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.support.person import Person
 
-__all__ = ["brace", "practise"]
+__all__ = ["brace", "can_act", "hit_until", "practise"]
 
 OPEN = """({mode, skill, params}) => (async () => {
   const me = JSON.parse(localStorage["tussle.me"]);
@@ -30,6 +30,24 @@ def practise(person: Person, mode: str = "duel", skill: str = "dummy", **params:
     person.page.reload()
     person.page.wait_for_selector("[data-test=launch]:enabled")
     return str(token)
+
+
+def can_act(person: Person) -> bool:
+    """Wait for the person's turn, or the end of the match; whether it is the turn."""
+    over = "window.__test.state().phase === 'over'"
+    person.until(f"{over} || Boolean(document.querySelector('[data-test=launch]:enabled'))")
+    return not person.evaluate(over)
+
+
+def hit_until(person: Person, done: str) -> bool:
+    """Pull at the opponent, turn by turn; whether the expression came true before the match was over."""
+    for _ in range(20):
+        if not can_act(person) or person.evaluate(done):
+            break
+        turn = person.evaluate("window.__test.state().turn")
+        assert person.pull(0.55)  # a whole pull may carry the person off the mat
+        person.until(f"window.__test.state().turn > {turn} || window.__test.state().phase === 'over'")
+    return bool(person.evaluate(done))
 
 
 def brace(person: Person) -> None:

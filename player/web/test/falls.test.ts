@@ -56,6 +56,19 @@ describe("a body that goes over the rim", () => {
     expect(falls.fall(new Float32Array(12), [false], 0.05)).toBe(false);
   });
 
+  it("is on the mat while its last blow is shown again, and has its place after that", () => {
+    const falls = new Falls();
+    falls.track(pose(1.9, -0.4), [true], 0);
+    falls.out(0, true, 0.1);
+    falls.again();
+    const [rows, active] = [pose(1, 0.2), [true]];
+    falls.track(rows, active, 0.2, true);
+    expect(falls.fall(rows, active, 0.2)).toBe(false);
+    expect([active[0], rows[0]]).toEqual([true, 1]);
+    falls.track(pose(0, 0), [false], 3);
+    expect(falls.placeOf(0)![0]).toBeCloseTo(1.9, 5);
+  });
+
   it("is not tracked while it falls, and a missing frame does not throw it", () => {
     const falls = new Falls();
     falls.track(pose(0, 0), [true], 0);

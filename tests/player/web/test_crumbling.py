@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.person import Person, in_browser, violations
-from tests.support.practice import brace, practise
+from tests.support.person import in_browser, violations
+from tests.support.practice import brace, hit_until, practise
 
 pytestmark = in_browser
 
@@ -79,18 +79,6 @@ def test_sides_of_the_mat_crack_and_fall(person: Any, screen: str) -> None:
     mira.shoot(f"replay-cracked-{screen}")
     assert broken < 0.8 * whole
     assert [seen(mira, "Home", rim), seen(mira, "End", rim)] == [whole, broken]
-
-
-def hit_until(person: Person, done: str) -> bool:
-    """Pull at the opponent, turn by turn; whether the expression came true before the match was over."""
-    for _ in range(20):
-        turn = person.evaluate("window.__test.state().turn")
-        assert person.pull(0.55)  # a whole pull may carry the person off the mat
-        person.until(f"window.__test.state().turn > {turn} || window.__test.state().phase === 'over'")
-        if person.over or person.evaluate(done):
-            break
-        person.page.wait_for_selector("[data-test=launch]:enabled")
-    return bool(person.evaluate(done))
 
 
 def test_a_body_that_was_hit_is_darker(person: Any) -> None:

@@ -49,6 +49,8 @@ export interface Moments {
   sample(now: number): Moment | null;
   /** Whether the moment that is drawn has passed that tick. */
   passed(tick: number): boolean;
+  /** Whether ticks of the past are shown again, after which the present is drawn. Never, where it is missing. */
+  readonly showsAgain?: boolean;
 }
 
 export class Timeline implements Moments {

@@ -54,8 +54,14 @@ export class Falls {
     return null;
   }
 
-  /** What is drawn now, 12 numbers for each body. */
-  track(rows: Float32Array, active: readonly boolean[], now: number): void {
+  /** The past is shown again: nothing falls in it yet. The places stay, for the present. */
+  again(): void {
+    this.falls.clear();
+  }
+
+  /** What is drawn now, 12 numbers for each body. again: it is the past, shown again, where a body that is out may be on the
+   * mat. */
+  track(rows: Float32Array, active: readonly boolean[], now: number, again = false): void {
     for (let body = 0; body < active.length && 12 * body + 12 <= rows.length; body++) {
       if (this.falls.has(body)) continue;
       if (!active[body]) {
@@ -63,7 +69,7 @@ export class Falls {
         if (last && last.rows[1]! < LOW) this.falls.set(body, { rows: last.rows, velocity: last.velocity, born: last.at });
         continue;
       }
-      this.places.delete(body);
+      if (!again) this.places.delete(body);
       const here = rows.slice(12 * body, 12 * body + 12);
       const last = this.before.get(body);
       const seconds = last ? now - last.at : 0;

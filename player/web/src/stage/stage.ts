@@ -188,6 +188,7 @@ export class Stage {
   /** The picture goes back to before these: they are seen again, and nothing else of the present is. */
   again(blow: Blow, out: Out | null): void {
     this.overlay.clear();
+    this.falls.again();
     this.blow(blow);
     if (out) this.out(out);
   }
@@ -349,7 +350,7 @@ export class Stage {
     this.dirty = false;
     this.releaseBlows(now);
     this.releaseOuts(now);
-    this.falls.track(this.rows, this.active, now);
+    this.falls.track(this.rows, this.active, now, this.timeline?.showsAgain);
     this.impacts.deform(this.rows, now);
     if (this.falls.fall(this.rows, this.active, now)) this.dirty = true;
     for (const bodies of this.bodiesOfSeat.values()) {
