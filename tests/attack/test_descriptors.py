@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.support.gateway import address, metrics, sit_out_turn
+from tests.support.http import healthy
 from tests.support.stack import Stack, until
 from tests.support.stranger import duel
 from tussle.server.gateway.acceptor import KEPT_LEAST, connection_limit
@@ -51,8 +52,7 @@ async def test_idle_connections_take_nothing_from_others(store_url: str) -> None
             for connection in connect_many(stack, 400):
                 held.enter_context(connection)
             async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
-                health = (await http.get("/healthz")).json()
-            assert health["ok"]
+                health = await healthy(http)
             assert health["connections"] <= health["connection_limit"] <= FILES - KEPT_LEAST
             async with duel(server.url) as game:
                 for connection in connect_many(stack, 200):

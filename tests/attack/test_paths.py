@@ -33,7 +33,7 @@ PATHS = (
     ("/%00", 404), ("/a/%00/b", 404), ("/%0d%0aSet-Cookie:%20a=b", 404), ("/" + "a" * 300, 404),
     ("/" + "a/" * 1000 + "a", 200), ("/" + "a" * 3000, 414), ("/assets/" + "%00" * 100, 404),
     ("/api/%00", 404),
-    ("/api/sessions/%00", 404), ("/..%2f..%2fetc/passwd", 200), ("/api/nothing", 404), ("/healthz", 200),
+    ("/api/sessions/%00", 404), ("/..%2f..%2fetc/passwd", 200), ("/api/nothing", 404), ("/metrics", 200),
     ("/api/sessions?search=%00%1b[2J", 200), ("/openapi.json", 200),
 )  # fmt: skip
 

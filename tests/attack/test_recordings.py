@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.conftest import until
 from tests.server.recordings.frames import topology
-from tests.support.http import http_client
+from tests.support.http import healthy, http_client
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack
 from tussle.lobby.wire.frames import Topology, TopologyBody
@@ -60,7 +60,7 @@ async def test_an_address_has_a_share_of_answers_and_bytes(address: tuple[str, i
                 raw.sendall(f"GET {path.replace(':1', ':')} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
                 assert raw.recv(12) == b"HTTP/1.1 200"
             assert_problem(await http.get(path), 429, "rate_limited")
-            assert (await http.get("/healthz")).status_code == 200
+            await healthy(http)
 
         async def served() -> bool:
             return (await http.get(path)).status_code == 200

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.http import http_client
+from tests.support.http import healthy, http_client
 from tests.support.one_store import store_url as store_url
 from tests.support.paths import ROOT
 from tests.support.stack import Stack, until
@@ -98,7 +98,7 @@ async def test_a_server_that_may_do_little(store_url: str, tmp_path: Path) -> No
             for _, writer in lines:
                 writer.close()
             async with http_client(url) as http:
-                assert (await http.get("/healthz")).status_code == 200
+                await healthy(http)
             server.terminate()
             async with asyncio.timeout(30):
                 assert await server.wait() == 0, output()

@@ -133,7 +133,7 @@ async def test_connections_of_one_address_are_limited(site: Stack) -> None:
         await asyncio.gather(*everyone, return_exceptions=True)
         for _, writer in held:
             writer.close()
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http, asyncio.timeout(10):
+    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http, asyncio.timeout(30):
         while True:
             try:
                 if (await http.get("/healthz")).status_code == 200:

@@ -17,6 +17,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from tests.support.http import healthy
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Person
 from tussle.lobby.settings import Settings
@@ -113,7 +114,7 @@ async def test_slow_and_silent_clients_are_disconnected(site: Stack) -> None:
         assert b" 400 " in answer.split(b"\r\n")[0]
         assert json.loads(answer[answer.index(b"{") :])["code"] == "too_slow"
         assert silence > PING_S / 4  # a member until the ping is overdue
-        assert (await ada.get("/healthz")).status_code == 200
+        await healthy(ada.http)
 
 
 async def test_sockets_of_one_player_are_limited(site: Stack) -> None:
@@ -153,7 +154,7 @@ async def test_requests_of_one_address_are_limited(site: Stack) -> None:
                 pass
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
         assert refused.headers["x-content-type-options"] == "nosniff"
-        assert (await http.get("/healthz")).status_code == 200
+        await healthy(http)
         with pytest.raises(InvalidStatus) as upgrade:
             for _ in range(60):  # a try takes longer than a token, now and then
                 async with connect(site.url.replace("http", "ws", 1) + "/ws", proxy=None):

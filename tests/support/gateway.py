@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
-from tests.support.http import http_client
+from tests.support.http import healthy, http_client
 from tests.support.stack import Stack
 from tests.support.stranger import Duel, Line, Message, Person
 
@@ -55,9 +55,8 @@ async def sit_out_turn(game: Duel) -> Line:
 
 async def assert_healthy(site: Stack) -> None:
     """The server answers its health check."""
-    async with http_client() as http:
-        answer = await http.get(f"{site.url}/healthz")
-        assert (answer.status_code, answer.json()["ok"]) == (200, True)
+    async with http_client(site.url) as http:
+        await healthy(http)
 
 
 async def metrics(site: Stack) -> dict[str, float]:

@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.support.http import healthy
 from tests.support.operators import ENTRY, SECRET
 from tests.support.stack import Stack
 from tussle.lobby.errors import AuthError, Forbidden
@@ -189,7 +190,7 @@ async def ban_of_an_address(boss: Client, bob: Client, other: str) -> None:
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 4003
         refused = await eve.get("/api/me", headers=held)
         assert (refused.status_code, refused.json()["code"]) == (403, "banned")
-        assert (await eve.get("/healthz")).status_code == 200
+        await healthy(eve)
         with pytest.raises(InvalidStatus):
             async with connect(seat["ws_url"], local_addr=(address, 0), proxy=None):
                 pass
