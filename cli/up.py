@@ -34,7 +34,7 @@ from tussle.lobby.cpu_baseline import below_baseline
 from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.launch import child_environment, module_command
 from tussle.lobby.settings import BOT_SKILLS, Settings
-from tussle.lobby.store.embedded import EmbeddedStore
+from tussle.lobby.store.embedded import EmbeddedStore, free_port
 from tussle.lobby.store.keys import Keys
 from tussle.lobby.store.store_address import hide_password
 from tussle.lobby.wire.delta_compiled import has_machine_code
@@ -374,7 +374,7 @@ def free_port_or(host: str, port: int) -> int:
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((host, port or free_port(host)))
             probe.listen(1)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:

@@ -16,6 +16,7 @@ import fcntl
 import functools
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -49,6 +50,10 @@ START_S = 10.0
 STOP_S = 10.0
 POLL_S = 0.02
 PORT_TRIES = 5
+PORTS = range(10_000, 32_768)
+"""Linux gives the ports from 32768 on to outgoing connections, other systems those from 49152 on."""
+
+PORTS_TRIED = 100
 LOADED = b"\r\nloading:0\r\n"
 
 WATCHER = 'read -r _; kill -TERM "$1" 2>/dev/null'
@@ -384,10 +389,22 @@ def _dies_with_parent(parent: int) -> Callable[[], None] | None:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nothing on ``host`` listens on now. Another process may take it before the caller binds it."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nothing on ``host`` listens on now, of those that no system gives to outgoing connections.
+
+    The kernel's choice for port 0 is of the others. There another process's connection may take the port before the
+    caller binds it, or while a server starts again; even a client's own, when it calls a server that is away: TCP then
+    connects the client with itself. Raises OSError.
+    """
+    for _ in range(PORTS_TRIED):
+        port = PORTS[secrets.randbelow(len(PORTS))]
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                refusal = error
+            else:
+                return port
+    raise refusal
 
 
 def _who(port: int) -> bytes:

@@ -236,7 +236,7 @@ async def test_logs_are_json_and_debug_says_more(whole_store: str) -> None:
 async def test_rate_speed_and_payload_are_settings(whole_store: str) -> None:
     """FRAME_HZ, FRAME_PRECISION and SIM_SPEED take effect in the welcome, in the frames and in /metrics."""
     size = {}
-    for hz, precision, speed in ((30, "single", 10), (10, "half", 5)):
+    for hz, precision, speed in ((30, "single", 3), (10, "half", 2)):
         environment = {
             "FRAME_HZ": str(hz),
             "FRAME_PRECISION": precision,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -17,7 +18,15 @@ import pytest
 from tests.support.paths import ROOT
 from tussle.lobby.errors import StoreError
 from tussle.lobby.settings import Settings
-from tussle.lobby.store.embedded import Binary, EmbeddedStore, choose_store, find_binary, store_address
+from tussle.lobby.store.embedded import (
+    PORTS,
+    Binary,
+    EmbeddedStore,
+    choose_store,
+    find_binary,
+    free_port,
+    store_address,
+)
 from tussle.lobby.store.store import Store
 
 CHILD = """
@@ -219,3 +228,20 @@ async def test_a_named_store_is_not_started(
         await store.close()
     with pytest.raises(StoreError):
         await Store.connect(url, "main")
+
+
+def test_a_free_port_is_none_of_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is below the ports that the system gives to connections, and nobody listens on it."""
+    assert PORTS.stop <= 32_768
+    first = free_port()
+    assert first in PORTS
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", first))
+        taken.listen(1)
+        other = free_port()
+        tries = iter(PORTS.index(port) for port in (first, first, other))
+        monkeypatch.setattr("secrets.randbelow", lambda count: next(tries))
+        assert free_port() == other
+        monkeypatch.setattr("secrets.randbelow", lambda count: PORTS.index(first))
+        with pytest.raises(OSError, match="in use"):
+            free_port()

@@ -19,6 +19,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.conftest import until
 from tests.support.stack import Process, Stack
 from tussle.lobby.errors import Conflict, LobbyError
 from tussle.lobby.store.embedded import free_port
@@ -104,6 +105,11 @@ async def metric(server: Process, name: str) -> float:
 
 async def seats_on_both(proxy: Proxy, stack: contextlib.AsyncExitStack) -> list[SessionConnection]:
     """Two members of one session, one on each server."""
+
+    async def alone() -> bool:
+        return not any([await metric(server, "tussle_connections") for server in proxy.stack.servers])
+
+    await until(alone)  # the connections of another test may still be closing
     clients = [await stack.enter_async_context(Client(proxy.url)) for _ in range(2)]
     connections: list[SessionConnection] = []
     for client in clients:
