@@ -20,7 +20,8 @@ const [CONNECTING, OPEN] = [0, 1];
 const PING_MS = 1000;
 /** A socket that is silent for this long is shown as such: pongs come every PING_MS. */
 const QUIET_MS = 1600;
-/** A socket that is silent for this long counts as lost. */
+/** A socket that is silent for this long counts as lost, also one that does not open: a host without power answers nothing,
+ * and browsers wait minutes for it. */
 const SILENT_MS = 7000;
 /** The same while the browser says that this machine has no network. */
 const OFFLINE_MS = 2500;
@@ -98,13 +99,13 @@ export class Connection {
     this.socket = socket;
     this.wasOpen = false;
     this.heardAt = this.lookedAt = this.beatAt = performance.now();
+    clearInterval(this.pinger);
+    this.pinger = setInterval(() => this.look(), LOOK_MS);
     socket.onopen = () => {
       if (socket !== this.socket) return;
       this.wasOpen = true;
       this.heardAt = this.lookedAt = this.beatAt = performance.now();
       this.handlers.opened();
-      clearInterval(this.pinger);
-      this.pinger = setInterval(() => this.look(), LOOK_MS);
     };
     socket.onmessage = (event: { data: string | ArrayBuffer }) => {
       if (socket !== this.socket) return;
@@ -146,10 +147,8 @@ export class Connection {
     clearInterval(this.pinger);
     const socket = this.socket;
     this.socket = null;
-    if (!socket) return;
-    // The browser logs a failure when a socket is closed that is still connecting.
-    if (socket.readyState === CONNECTING) socket.onopen = () => socket.close(1000);
-    else if (socket.readyState === OPEN) setTimeout(() => socket.close(1000), LINGER_MS);
+    if (socket?.readyState === CONNECTING) closeOnceOpen(socket);
+    else if (socket?.readyState === OPEN) setTimeout(() => socket.close(1000), LINGER_MS);
   }
 
   private look(): void {
@@ -161,9 +160,11 @@ export class Connection {
     if (silent > (globalThis.navigator?.onLine === false ? OFFLINE_MS : SILENT_MS)) {
       const socket = this.socket;
       this.end(1006, "");
-      socket?.close();
+      if (socket?.readyState === CONNECTING) closeOnceOpen(socket);
+      else socket?.close();
       return;
     }
+    if (!this.wasOpen) return;
     this.setQuiet(silent > QUIET_MS);
     if (now - this.beatAt < PING_MS - LOOK_MS / 2) return;
     this.beatAt = now;
@@ -182,6 +183,11 @@ export class Connection {
     this.socket = null;
     this.handlers.lost(code, reason, this.wasOpen);
   }
+}
+
+/** Close a socket that is still connecting. The browser logs a failure when it is closed before it is open. */
+function closeOnceOpen(socket: SocketLike): void {
+  socket.onopen = () => socket.close(1000);
 }
 
 /** An address of a WebSocket as a client at `here` can open it: wss from https or wss, and the host of `here` for a server

@@ -113,6 +113,23 @@ describe("Session", () => {
     session.close();
   });
 
+  it("goes to the next server when one does not answer at all", async () => {
+    const { session, types } = begin();
+    const losses = (): number => types().filter((type) => type === "lost").length;
+    Socket.last.welcome({ servers: ["ws://127.0.0.1:8421/ws"] });
+    Socket.last.end(1006);
+    await vi.advanceTimersByTimeAsync(400);
+    const silent = Socket.last;
+    await vi.advanceTimersByTimeAsync(6000);
+    expect([Socket.last, losses()]).toEqual([silent, 1]);
+    await vi.advanceTimersByTimeAsync(4000);
+    expect([silent.url, Socket.last.url, losses()]).toEqual(["ws://127.0.0.1:8420/ws", "ws://127.0.0.1:8421/ws", 2]);
+    silent.open();
+    expect([silent.readyState, silent.sent.length]).toEqual([3, 0]);
+    expect(Socket.last.open().sent[0]).toMatchObject({ t: "hello", d: { resume: "r1" } });
+    session.close();
+  });
+
   it("asks for one new ticket when its resume token is refused, and repeats what is not answered", async () => {
     const renew = vi.fn(async () => ({ ...seat, ticket: "t2" }));
     const { session, types } = begin(renew);
