@@ -9,11 +9,10 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.gateway import address, metrics, sit_out_turn
-from tests.support.http import healthy
+from tests.support.http import healthy, http_client
 from tests.support.stack import Stack, until
 from tests.support.stranger import duel
 from tussle.server.gateway.acceptor import KEPT_LEAST, connection_limit
@@ -51,7 +50,7 @@ async def test_idle_connections_take_nothing_from_others(store_url: str) -> None
         with contextlib.ExitStack() as held:
             for connection in connect_many(stack, 400):
                 held.enter_context(connection)
-            async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+            async with http_client(server.url) as http:
                 health = await healthy(http)
             assert health["connections"] <= health["connection_limit"] <= FILES - KEPT_LEAST
             async with duel(server.url) as game:

@@ -7,10 +7,10 @@ import socket
 import stat
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.gateway import address
+from tests.support.http import http_client
 from tests.support.paths import ROOT
 from tests.support.stack import Stack, children
 from tests.support.stranger import Line, Person, duel
@@ -106,7 +106,7 @@ def test_which_host_names_are_known(host: str | None, known: bool) -> None:
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_foreign_host_name_changes_nothing(site: Stack) -> None:
     """DNS rebinding: posts and sockets for another host name get 421 unknown_host; reading is allowed."""
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+    async with http_client(site.url) as http:
         headers = {"host": "evil.example"}
         answer = await http.post("/api/login", json={}, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (421, "unknown_host")

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tests.support.gateway import address
+from tests.support.http import http_client
 from tests.support.stack import Stack
 from tussle.lobby import logs
 from tussle.lobby.address_bans import AddressBans
@@ -41,7 +42,7 @@ PATHS = (
 @pytest.mark.asyncio(loop_scope="module")
 async def test_every_answer_has_the_security_headers(site: Stack) -> None:
     """Unknown, long and unprintable paths: a status below 500, all headers, with every method."""
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+    async with http_client(site.url) as http:
         for path, status in PATHS:
             answer = await http.get(path)
             assert answer.status_code == status, (path[:60], answer.status_code, answer.text[:200])

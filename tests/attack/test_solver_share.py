@@ -8,9 +8,9 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.support.http import http_client
 from tests.support.stack import Stack, until
 from tests.support.stranger import Line, Person
 
@@ -39,7 +39,7 @@ async def sandbox(url: str, bodies: list[str]) -> AsyncIterator[Line]:
 
 async def sample(url: str, name: str) -> float:
     """The sum of a metric over its labels."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         text = (await http.get(f"{url}/metrics")).text
     lines = [line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
     return sum(float(line.rpartition(" ")[2]) for line in lines)

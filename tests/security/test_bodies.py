@@ -8,9 +8,9 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
+from tests.support.http import http_client
 from tests.support.stack import Stack
 from tests.support.stranger import Person
 
@@ -27,7 +27,7 @@ def nested(depth: int) -> dict[str, Any]:
 @pytest.mark.parametrize("params", [nested(150), nested(4), {"a": "x" * 5000}, {"a": [0] * 3000}])
 async def test_large_params_of_a_lobby_are_refused(site: Stack, params: dict[str, Any]) -> None:
     """Deep or long ``params`` are refused, and no lobby is opened."""
-    async with Person(site.url) as ada, httpx.AsyncClient(trust_env=False) as http:
+    async with Person(site.url) as ada, http_client() as http:
         await ada.login()
         answer = await ada.post("/api/open", {"params": params})
         assert (answer.status_code, answer.json()["code"]) == (422, "bad_params")

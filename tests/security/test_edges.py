@@ -10,6 +10,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.support.http import http_client
 from tests.support.stack import Stack
 from tussle.server.gateway.relay_messages import RELAY_PATH
 
@@ -63,7 +64,7 @@ async def test_a_relay_needs_another_servers_ticket(site: Stack) -> None:
 
 async def test_only_allowed_origins_may_post_and_get_cors_headers(site: Stack) -> None:
     """Unknown origins get 403; only origins of ALLOWED_ORIGINS get CORS headers."""
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+    async with http_client(site.url) as http:
         evil = await http.post("/api/find", json={}, headers={"origin": "https://evil.example"})
         assert (evil.status_code, evil.json()["code"]) == (403, "origin_refused")
         assert "access-control-allow-origin" not in evil.headers
@@ -74,7 +75,7 @@ async def test_only_allowed_origins_may_post_and_get_cors_headers(site: Stack) -
 
 async def test_every_answer_has_the_security_headers(site: Stack) -> None:
     """Pages, API answers and errors have the security headers."""
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+    async with http_client(site.url) as http:
         for path in ("/", "/api/sessions", "/api/nothing", "/healthz", "/api/me"):
             headers = (await http.get(path)).headers
             assert "frame-ancestors 'none'" in headers["content-security-policy"], path
@@ -89,7 +90,7 @@ async def test_every_answer_has_the_security_headers(site: Stack) -> None:
 async def test_guesses_of_a_secret_are_limited_per_name(site: Stack) -> None:
     """A name has one login with a secret at once, and the next one after a hundred seconds, whether the secret is right
     or not; other names are not limited."""
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+    async with http_client(site.url) as http:
 
         async def login(name: str, secret: str) -> httpx.Response:
             return await http.post("/api/login", json={"name": name, "secret": secret})
@@ -133,7 +134,7 @@ async def test_connections_of_one_address_are_limited(site: Stack) -> None:
         await asyncio.gather(*everyone, return_exceptions=True)
         for _, writer in held:
             writer.close()
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http, asyncio.timeout(30):
+    async with http_client(site.url) as http, asyncio.timeout(30):
         while True:
             try:
                 if (await http.get("/healthz")).status_code == 200:

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.security.test_decoders_fuzz import json_values
+from tests.support.http import http_client
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -105,7 +106,7 @@ async def test_any_path_and_query_gets_an_answer(site: Stack) -> None:
 
 async def test_the_openapi_document_matches_the_server(site: Stack) -> None:
     """Each operation of the document exists, and its bodies are the Structs that decode requests."""
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+    async with http_client(site.url) as http:
         described: dict[str, Any] = (await http.get("/openapi.json")).json()
         assert described["openapi"].startswith("3.1")
         assert set(described["components"]["schemas"]) >= {
@@ -132,7 +133,7 @@ async def test_schemathesis_finds_nothing(site: Stack) -> None:
     tool = shutil.which("schemathesis", path=str(Path(sys.executable).parent)) or shutil.which("schemathesis")
     if tool is None:
         pytest.skip("!! schemathesis IS NOT INSTALLED: the API was not compared with its document")
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+    async with http_client(site.url) as http:
         token = (await http.post("/api/login", json={})).json()["token"]
     done = await asyncio.to_thread(
         subprocess.run,
@@ -140,6 +141,6 @@ async def test_schemathesis_finds_nothing(site: Stack) -> None:
             tool, "run", f"{site.url}/openapi.json", "-H", f"Authorization: Bearer {token}", "--max-examples", "15",
             "--checks", CHECKS, "--seed", "7", "--exclude-path", EVENT_STREAM,
         ],
-        capture_output=True, text=True, check=False, timeout=110,
+        capture_output=True, text=True, check=False, timeout=270,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:]

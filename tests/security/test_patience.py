@@ -12,12 +12,11 @@ import os
 import time
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.support.http import healthy
+from tests.support.http import healthy, http_client
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Person
 from tussle.lobby.settings import Settings
@@ -148,7 +147,7 @@ async def test_sockets_of_one_player_are_limited(site: Stack) -> None:
 
 async def test_requests_of_one_address_are_limited(site: Stack) -> None:
     """Beyond REQUEST_RATE an address gets 429 with a code, except for /healthz, until its tokens are refilled."""
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+    async with http_client(site.url) as http:
         async with asyncio.timeout(60):
             while (refused := await http.get("/api/sessions")).status_code == 200:
                 pass

@@ -15,10 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 
+from tests.support.http import http_client
 from tests.support.paths import ROOT
 from tests.support.stack import Stack, alive, children, until
 from tests.support.stranger import Line, Person, duel
@@ -262,7 +262,7 @@ async def test_rate_speed_and_payload_are_settings(whole_store: str) -> None:
                 assert steps == {round(1 / (hz * dt))}
                 simulated = (moved[-1][0] - moved[0][0]) * dt
                 assert moved[-1][1] - moved[0][1] > 0.7 * simulated / speed
-            async with httpx.AsyncClient(trust_env=False) as http:
+            async with http_client() as http:
                 text = (await http.get(f"{url}/metrics")).text
             found = re.search(r"^tussle_frame_bytes (\S+)", text, re.MULTILINE)
             assert found is not None

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from tests.conftest import until
+from tests.support.http import http_client
 from tests.support.stack import Process, Stack
 from tussle.lobby.errors import Conflict, LobbyError
 from tussle.lobby.store.embedded import free_port
@@ -98,7 +98,7 @@ async def proxy(store_url: str) -> AsyncIterator[Proxy]:
 
 
 async def metric(server: Process, name: str) -> float:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         text = (await http.get(f"{server.url}/metrics")).text
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.split(" ")[0] == name)
 

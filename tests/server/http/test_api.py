@@ -6,9 +6,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 
+from tests.support.http import http_client
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Person
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Basic abc", "nonsense"])
 async def test_a_request_without_a_login_is_refused(site: Stack, authorization: str) -> None:
     """/api/me and every call for a seat answer 401 with login_required and a challenge."""
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+    async with http_client(site.url) as http:
         headers = {"authorization": authorization} if authorization else {}
         answers = [await http.get("/api/me", headers=headers)]
         for path in ("find", "open", "join", "observe", "leave", "logout"):
@@ -72,7 +72,7 @@ async def test_a_bad_body_is_a_problem(ada: Person, content: bytes, code: str) -
 )
 async def test_wrong_methods_and_paths_are_problems(site: Stack, method: str, path: str, status: int) -> None:
     """404 and 405 are problem documents too."""
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+    async with http_client(site.url) as http:
         answer = await http.request(method, path)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -81,7 +81,7 @@ async def test_wrong_methods_and_paths_are_problems(site: Stack, method: str, pa
 
 async def test_two_hundred_requests_at_once_are_answered(site: Stack) -> None:
     """A hundred logins and a hundred lists at once all get 200."""
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False, timeout=30) as http:
+    async with http_client(site.url) as http:
         asked = [http.post("/api/login", json={}) if i % 2 else http.get("/api/sessions") for i in range(200)]
         answers = await asyncio.gather(*asked)
     assert {answer.status_code for answer in answers} == {200}

@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.support.http import healthy
+from tests.support.http import healthy, http_client
 from tests.support.operators import ENTRY, SECRET
 from tests.support.stack import Stack
 from tussle.lobby.errors import AuthError, Forbidden
@@ -32,14 +32,14 @@ async def stack(store_url: str, realm: str) -> AsyncIterator[Stack]:
 
 async def post(client: Client, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
     """Status and problem code."""
-    async with httpx.AsyncClient(base_url=client.server_url, trust_env=False) as http:
+    async with http_client(client.server_url) as http:
         answer = await http.post(path, json=body or {}, headers={"authorization": f"Bearer {client.token}"})
         return answer.status_code, str(answer.json().get("code", ""))
 
 
 async def session_of(client: Client) -> str | None:
     """The session that a player is in."""
-    async with httpx.AsyncClient(base_url=client.server_url, trust_env=False) as http:
+    async with http_client(client.server_url) as http:
         answer = await http.get("/api/me", headers={"authorization": f"Bearer {client.token}"})
         session: str | None = answer.json()["session"]
         return session
@@ -135,7 +135,7 @@ async def test_an_operator_drains_a_server(stack: Stack) -> None:
 
 async def ask(client: Client, path: str = "/api/admin/overview") -> tuple[int, Any]:
     """Status and JSON of a GET."""
-    async with httpx.AsyncClient(base_url=client.server_url, trust_env=False) as http:
+    async with http_client(client.server_url) as http:
         answer = await http.get(path, headers={"authorization": f"Bearer {client.token}"})
         return answer.status_code, answer.json()
 

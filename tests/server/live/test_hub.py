@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
 from tests.conftest import World, until
+from tests.support.http import http_client
 from tests.support.stack import Stack
 from tussle.lobby.errors import RateLimited, StoreError
 from tussle.lobby.operators import Operators
@@ -453,7 +453,7 @@ async def test_a_live_client_sees_a_whole_duel_over_a_socket(store_url: str, rea
 
 
 async def _login(url: str) -> str:
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+    async with http_client(url) as http:
         answer = await http.post("/api/login", json={"name": "eve"})
         return str(answer.json()["token"])
 

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from tests.conftest import until
+from tests.support.http import http_client
 from tests.support.stack import Stack
 from tussle.lobby.accounts import Accounts
 from tussle.lobby.environment import BadSetting
@@ -428,7 +429,7 @@ async def test_influxdb_gets_every_row_once(stream_store: Store, influx: str) ->
         STORAGE_FLUSH_S="0.02",
         STORAGE_LEASE_S="0.5",
     )
-    async with httpx.AsyncClient(base_url=influx, trust_env=False) as http:
+    async with http_client(influx) as http:
         await http_up(http)
         await http.post("/query", params={"q": "DROP DATABASE tussle"})
         try:
