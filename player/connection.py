@@ -83,11 +83,12 @@ class SessionConnection:
         rng: random.Random | None = None,
         deltas: bool = True,
         frame_hz: float | None = None,
+        without: Sequence[str] = (),
         network: str | None = None,
     ) -> None:
         """deltas: take delta frames, which need a tenth of the bytes and some time to decode. frame_hz: the most frames
-        per simulated second that are needed; None: all. network: a bad network for this connection only, such as
-        "120ms 40ms 3%" (docs/protocol.md)."""
+        per simulated second that are needed; None: all. without: types of events that are not needed. network: a bad
+        network for this connection only, such as "120ms 40ms 3%" (docs/protocol.md)."""
         self.reconnections = 0
         self.rtt_s: float | None = None
         self.error: Disconnected | None = None
@@ -99,7 +100,13 @@ class SessionConnection:
         self._paused = ""
         codecs = (CODEC,) if deltas else ()
         self._transcript = Transcript(
-            ticket, resume, history=history, codecs=codecs, frame_hz=frame_hz, network=network
+            ticket,
+            resume,
+            history=history,
+            codecs=codecs,
+            frame_hz=frame_hz,
+            without=without,
+            network=network,
         )
         self._reader = FrameInbox(self._transcript.admit_frame)
         self._line = ReconnectingSocket(

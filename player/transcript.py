@@ -10,6 +10,7 @@ read a clock or sleep.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -247,10 +248,11 @@ class Transcript:
         codecs: tuple[str, ...] = (),
         network: str | None = None,
         frame_hz: float | None = None,
+        without: Sequence[str] = (),
     ) -> None:
-        """codecs, frame_hz, network: see HelloData."""
+        """codecs, frame_hz, without, network: see HelloData."""
         self._network = network
-        self._codecs, self._frame_hz = codecs, frame_hz
+        self._codecs, self._frame_hz, self._without = codecs, frame_hz, tuple(without)
         self._history = history
         self.ticket = ticket
         self.resume = resume
@@ -287,6 +289,7 @@ class Transcript:
             codecs=self._codecs,
             network=self._network,
             frame_hz=self._frame_hz,
+            without=self._without,
         )
         self.live = False
         self._resyncing = False
@@ -438,7 +441,7 @@ class Transcript:
     def _event(self, event: Event) -> list[Outcome]:
         if event.v <= self.v or self._stale(event):
             return []
-        if event.v > self.v + 1:
+        if event.v > self.v + 1 and not self._without:
             held = self._held.get(event.v)
             if len(self._held) < HELD_EVENTS and (held is None or held.epoch < event.epoch):
                 self._held[event.v] = event

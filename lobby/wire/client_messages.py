@@ -60,8 +60,9 @@ class HelloData(MessagePart, frozen=True, forbid_unknown_fields=False):
     """Either a ``ticket`` (from find, open or join) or a ``resume`` token (from an earlier welcome). ``protocols``: the
     versions that the client speaks; without it, ``protocol`` is the only one. ``codecs``: the codecs of
     frames that it decodes, best first, besides frames of kind 1. ``frame_hz``: the most frames per simulated second
-    that it needs. ``transports``: ``webrtc`` if it may make a data channel. ``network``: a bad network for this
-    connection only, such as 120ms 40ms 3%. Fields that the server does not know are ignored."""
+    that it needs. ``without``: types of events that it does not need; ``v`` then has gaps. ``transports``: ``webrtc``
+    if it may make a data channel. ``network``: a bad network for this connection only, such as 120ms 40ms 3%. Fields
+    that the server does not know are ignored."""
 
     protocol: int | None = None
     protocols: OfferedVersions = ()
@@ -73,6 +74,9 @@ class HelloData(MessagePart, frozen=True, forbid_unknown_fields=False):
         tuple[Annotated[str, msgspec.Meta(max_length=32)], ...], msgspec.Meta(max_length=16)
     ] = ()
     frame_hz: Annotated[float, msgspec.Meta(gt=0, le=1000)] | None = None
+    without: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=32)], ...], msgspec.Meta(max_length=32)
+    ] = ()
     transports: Annotated[
         tuple[Annotated[str, msgspec.Meta(max_length=32)], ...], msgspec.Meta(max_length=8)
     ] = ()

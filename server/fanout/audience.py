@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
 from typing import Protocol
 
@@ -57,9 +57,11 @@ that a viewer has missed."""
 
 
 class Viewer(Protocol):
-    """The sending side of one connection. ``v`` is the newest event that was sent to it."""
+    """The sending side of one connection. ``v`` is the newest event that it has, or does not need."""
 
     v: int
+    without: Set[str]
+    """The types of events that it does not need."""
     topology_sent: bool
     deltas: bool
     """Whether it decodes delta frames."""
@@ -196,7 +198,8 @@ class Audience:
             for viewer in list(self.viewers):
                 if viewer.v < event.v:
                     viewer.v = event.v
-                    viewer.write(framed)
+                    if event.t not in viewer.without:
+                        viewer.write(framed)
             self._on_event(event)
 
     async def catch_up(self, viewer: Viewer, last_v: int | None) -> None:
@@ -271,7 +274,8 @@ class Audience:
         for event in missed:
             if event.v > viewer.v:
                 viewer.v = event.v
-                viewer.write(text_frame(encode(event)))
+                if event.t not in viewer.without:
+                    viewer.write(text_frame(encode(event)))
 
     def notify(self, state: NoticeState, reason: str, turn_ends_at: int = 0) -> None:
         """Send every viewer and every relay a notice of the session."""

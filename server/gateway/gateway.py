@@ -369,6 +369,7 @@ class Gateway:
             network="" if network == Network() else str(network),
             deltas=CODEC in hello.codecs,
             slow=hello.frame_hz is not None and hello.frame_hz * SLOW_FRAMES <= self._settings.frame_hz,
+            without=frozenset(hello.without),
         )
         audience.arriving += 1
         try:

@@ -9,7 +9,7 @@ This module must never wait for a client.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 
 import msgspec
 
@@ -54,11 +54,13 @@ class Sender(Outlet):
         network: str = "",
         deltas: bool = False,
         slow: bool = False,
+        without: Set[str] = frozenset(),
     ) -> None:
         super().__init__(socket, limit, telemetry)
         self.network = network
         self.deltas = deltas
         self.slow = slow
+        self.without = without
         self._audience = audience
         self.replies = Replies()
         self.who = who

@@ -132,6 +132,24 @@ def test_a_hole_asks_for_the_whole_view_once_and_states_what_was_missed() -> Non
     assert delivered(transcript.receive(event(5))) == [5]
 
 
+def test_events_that_a_client_does_not_need_are_no_holes() -> None:
+    """A client without some types of events gets the others, also after it connects again, and asks for nothing."""
+    session = ModelSession()
+    transcript = Transcript(ticket="ticket", history=True, without=("turn_started",))
+    transcript.opened()
+    for kind in ("turn_started", "chat", "turn_started", "chat"):
+        session.publish(kind)
+    assert delivered(meet(transcript, session)) == [2, 4]
+    transcript.closed(1006)
+    session.publish("turn_started")
+    session.publish()
+    transcript.opened()
+    assert delivered(meet(transcript, session)) == [6]
+    assert session.hellos[1].d.last_v == 4
+    assert delivered(transcript.receive(event(8))) == [8]
+    assert transcript.data_to_send() == []
+
+
 def test_events_beyond_the_view_that_fills_a_hole_follow_it() -> None:
     """An event that is newer than the view is delivered after it."""
     session = ModelSession()

@@ -106,7 +106,8 @@ class ModelSession:
                 )
                 out = [encode(Welcome(d=welcome))]
                 if d.last_v is not None and self.kept_from - 1 <= d.last_v <= self.v:
-                    return out + [encode(event) for event in self.events[d.last_v :]]
+                    missed = self.events[d.last_v :]
+                    return out + [encode(event) for event in missed if event.t not in d.without]
                 return [*out, self.whole()]
             case Resync():
                 return [self.whole()]

@@ -18,8 +18,8 @@ export type SocketClass = new (url: string) => SocketLike;
 const [CONNECTING, OPEN] = [0, 1];
 
 const PING_MS = 1000;
-/** A socket that is silent for this long is shown as such: pongs come every PING_MS. */
-const QUIET_MS = 1600;
+/** A socket whose pong is this late is shown as silent. */
+const QUIET_MS = 600;
 /** A socket that is silent for this long counts as lost, also one that does not open: a host without power answers nothing,
  * and browsers wait minutes for it. */
 const SILENT_MS = 7000;
@@ -27,6 +27,8 @@ const SILENT_MS = 7000;
 const OFFLINE_MS = 2500;
 /** How often the silence is measured. */
 const LOOK_MS = 250;
+/** After this time without a measurement the page slept or was busy. */
+const HIDDEN_MS = 2000;
 /** Lets a last message leave before the close [ms]. */
 const LINGER_MS = 50;
 
@@ -60,13 +62,15 @@ export class Connection {
   private readonly here: string;
   private readonly handlers: ConnectionHandlers;
   private readonly Class: SocketClass;
+  private readonly pingMs: number;
 
   /** here: an address at which the client reaches the server; others are understood from it. Class: of WebSockets, the
-   * global one without it. */
-  constructor(addresses: readonly string[], here: string, handlers: ConnectionHandlers, Class?: SocketClass) {
+   * global one without it. pingMs: between two beats, well below SILENT_MS. */
+  constructor(addresses: readonly string[], here: string, handlers: ConnectionHandlers, Class?: SocketClass, pingMs = PING_MS) {
     const found = Class ?? (globalThis as { WebSocket?: SocketClass }).WebSocket;
     if (!found) throw new Error("this Node has no WebSocket: run it with --experimental-websocket, or pass one");
     this.Class = found;
+    this.pingMs = pingMs;
     this.here = here;
     this.handlers = handlers;
     this.address = this.setAddresses(addresses);
@@ -154,7 +158,7 @@ export class Connection {
   private look(): void {
     const now = performance.now();
     // A page that slept or was busy received nothing because it did not run. Browsers call a hidden page once a second.
-    if (now - this.lookedAt > 2 * PING_MS) this.heardAt = now;
+    if (now - this.lookedAt > HIDDEN_MS) this.heardAt = now;
     this.lookedAt = now;
     const silent = now - this.heardAt;
     if (silent > (globalThis.navigator?.onLine === false ? OFFLINE_MS : SILENT_MS)) {
@@ -165,8 +169,8 @@ export class Connection {
       return;
     }
     if (!this.wasOpen) return;
-    this.setQuiet(silent > QUIET_MS);
-    if (now - this.beatAt < PING_MS - LOOK_MS / 2) return;
+    this.setQuiet(silent > this.pingMs + QUIET_MS);
+    if (now - this.beatAt < this.pingMs - LOOK_MS / 2) return;
     this.beatAt = now;
     this.handlers.beat();
   }

@@ -41,6 +41,10 @@ export interface SessionOptions {
   readonly network?: string | null;
   /** The most frames per simulated second that are wanted; all without it. */
   readonly frameHz?: number;
+  /** Types of events that are not needed: they are not sent. */
+  readonly without?: readonly string[];
+  /** The time between two pings [ms]; 1000 without it. A server that falls silent is noticed that much later. */
+  readonly pingMs?: number;
   /** Have frames over WebRTC where server and client can; true without it. */
   readonly channel?: boolean;
   /** The class of WebSockets; the global one without it. */
@@ -138,6 +142,7 @@ export class Session {
     this.transcript = new Transcript(seat.ticket, null, options.history ?? false, Peer ? ["webrtc"] : []);
     this.transcript.network = options.network ?? null;
     this.transcript.frameHz = options.frameHz ?? null;
+    this.transcript.without = options.without ?? [];
     this.frames = new FrameChannel(options.channel ?? true, Peer, {
       send: (t, d) => {
         this.transcript.signal(t, d);
@@ -166,6 +171,7 @@ export class Session {
         lost: (code, reason, wasOpen) => this.lost(code, reason, wasOpen),
       },
       options.WebSocket,
+      options.pingMs,
     );
     this.followPage();
     this.connection.connect();

@@ -1,5 +1,6 @@
 import { effect } from "@preact/signals";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type { SessionOptions } from "@tussle/client";
 import type { Join } from "../src/wire/answers";
 
 const ticket: Join = { session: "k7qm2xpv", seat: null, role: "observer", ticket: "t", ws_url: "ws://127.0.0.1:9/ws", here: false, servers: [], protocol: 1, build: "" };
@@ -32,7 +33,7 @@ class Socket {
   }
 }
 
-async function connected(over: Partial<Join> = {}) {
+async function connected(over: Partial<Join> = {}, more: SessionOptions = {}) {
   Socket.made = [];
   vi.useFakeTimers();
   vi.stubGlobal("window", Object.assign(new EventTarget(), { setInterval, setTimeout }));
@@ -40,7 +41,7 @@ async function connected(over: Partial<Join> = {}) {
   vi.stubGlobal("WebSocket", Socket);
   vi.spyOn(console, "warn").mockImplementation(() => {});
   const { SessionClient } = await import("../src/session/client");
-  const client = new SessionClient({ ...ticket, ...over }, false);
+  const client = new SessionClient({ ...ticket, ...over }, false, false, null, more);
   return { client, socket: Socket.made[0]! };
 }
 
@@ -91,6 +92,19 @@ describe("SessionClient", () => {
     expect(client.link.value.kind).toBe("lost");
     window.dispatchEvent(new Event("online"));
     expect([client.offline.value, Socket.made.length]).toEqual([false, 2]);
+    client.dispose();
+  });
+
+  it("names what it does not need, pings as seldom as asked, and takes the longer wait for no silence", async () => {
+    const { client, socket } = await connected({}, { without: ["turn_started"], pingMs: 3000 });
+    socket.onopen();
+    expect(JSON.parse(socket.sent[0]!).d.without).toEqual(["turn_started"]);
+    socket.onmessage({ data: JSON.stringify({ t: "welcome", d: welcome }) });
+    const before = socket.sent.length;
+    vi.advanceTimersByTime(3300);
+    expect([socket.sent.length - before, client.quietSince.value]).toEqual([1, null]);
+    vi.advanceTimersByTime(500);
+    expect(client.quietSince.value).not.toBeNull();
     client.dispose();
   });
 

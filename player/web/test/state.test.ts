@@ -95,6 +95,14 @@ describe("the reducer", () => {
     expect(state.seats.map((seat) => seat.health)).toEqual([100, 160]);
   });
 
+  it("knows what has cracked and fallen of the mat before the next turn", () => {
+    const cracked = play([...running, ["rim_cracked", { sides: [2, 6], falls: 5 }]]);
+    expect(cracked.brief).toMatchObject({ cracked: [2, 6] });
+    const fell = play([...running, ["rim_cracked", { sides: [2, 6], falls: 5 }], ["rim_fell", { sides: [2, 6], distances: [1.6, 1.6, 1.2] }]]);
+    expect(fell.brief).toMatchObject({ cracked: [], sides: [1.6, 1.6, 1.2] });
+    expect(play([["rim_cracked", { sides: [2], falls: 5 }]]).brief).toBeNull();
+  });
+
   it("ends with places", () => {
     const state = play([
       ...running,
@@ -129,7 +137,7 @@ describe("the reducer", () => {
   });
 
   it("survives events with nothing in them", () => {
-    const types = ["seat_taken", "seat_left", "chat", "set_up", "turn_started", "action", "blow", "out", "turn_ended", "result", "ended", "failed"];
+    const types = ["seat_taken", "seat_left", "chat", "set_up", "turn_started", "action", "blow", "out", "turn_ended", "rim_cracked", "rim_fell", "result", "ended", "failed"];
     expect(() => play(types.map((type) => [type, {}]))).not.toThrow();
   });
 });

@@ -58,6 +58,19 @@ describe("Transcript", () => {
     expect(seen(outcomes)).toEqual(["synced", 6, 7]);
   });
 
+  it("takes the events that it does not need for no gap", () => {
+    const transcript = new Transcript("ticket");
+    transcript.without = ["turn_started"];
+    transcript.opened();
+    expect(sent(transcript)[0]).toMatchObject({ t: "hello", d: { without: ["turn_started"] } });
+    transcript.receive(welcome());
+    transcript.receive(view(3));
+    expect(seen(transcript.receive(event(5)))).toEqual([5]);
+    expect(seen(transcript.receive(event(8)))).toEqual([8]);
+    expect(seen(transcript.receive(event(8)))).toEqual([]);
+    expect(sent(transcript)).toEqual([]);
+  });
+
   it("closes the gap when the missing event comes late", () => {
     const transcript = joined();
     transcript.receive(event(5));

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -58,6 +58,7 @@ class Seen:
 
     def __init__(self, *, slow: bool = False, deltas: bool = False, few: bool = False) -> None:
         self.v = 0
+        self.without: Set[str] = frozenset()
         self.topology_sent = False
         self.deltas, self.slow = deltas, few
         self.backlog = 0
@@ -109,6 +110,21 @@ async def test_the_connections_of_an_expired_session_are_closed() -> None:
     watched.wake()
     await asyncio.wait_for(watched.follow_stream(), 5)
     assert seen.closed is CloseCode.NORMAL
+
+
+async def test_events_that_a_viewer_does_not_need_are_left_out() -> None:
+    """Of those that it missed, and of those that happen; other viewers get all, and ``v`` counts all."""
+    stream = Stream(2)
+    stream.all[0] = Event(1, "turn_started", {})
+    watched, few, every = audience(stream), Seen(), Seen()
+    few.without = {"turn_started"}
+    for seen in (few, every):
+        await watched.catch_up(seen, 0)
+    new = stream.grow(3)
+    new[1] = Event(4, "turn_started", {})
+    watched.offer(new)
+    assert (few.vs, every.vs) == ([2, 3, 5], [1, 2, 3, 4, 5])
+    assert few.v == every.v == 5
 
 
 async def test_each_event_is_delivered_once() -> None:

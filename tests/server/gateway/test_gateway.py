@@ -41,6 +41,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         ('{"t":"hello","d":{"protocol":1,"resume":"k7qm2xpv.pabcdefgh.secret"}}', 4003, "not_found"),
         ('{"t":"hello","d":{"protocol":1,"ticket":"a","last_v":-1}}', 4004, "bad_message"),
         ('{"t":"hello","d":{"protocol":1,"ticket":"\\u0000..\\n"}}', 4003, "ticket_refused"),
+        (
+            f'{{"t":"hello","d":{{"ticket":"a","without":{["chat"] * 33}}}}}'.replace("'", '"'),
+            4004,
+            "bad_message",
+        ),
     ],
 )
 async def test_a_wrong_hello_is_closed_with_its_code(
@@ -110,6 +115,23 @@ async def test_missed_events_follow_after_a_reconnection(site: Stack) -> None:
             assert [e["d"]["text"] for e in back.events if e["t"] == "chat"] == [
                 f"line {number}" for number in range(1, 6)
             ]
+
+
+async def test_a_client_gets_no_events_that_it_does_not_need(site: Stack) -> None:
+    """An observer without some types of events gets the others, with gaps in ``v``; the players get all."""
+    async with duel(site.url) as game, Person(site.url) as viewer:
+        await viewer.login()
+        place = await viewer.ask("/api/observe", session=game.session)
+        async with Line.to(place["ws_url"]) as few:
+            without = {"turn_started", "turn_ended", "action", "of a later version"}
+            await few.hello(ticket=place["ticket"], last_v=0, without=sorted(without))
+            await few.until("running")
+            await sit_out_turn(game)
+            first, second = game.lines
+            await first.command("chat", {"text": "well played"})
+            assert await few.until("chat") == await second.until("chat")
+            assert not without & set(few.kinds())
+            assert {"turn_started", "turn_ended", "action"} <= set(second.kinds())
 
 
 async def test_a_client_ahead_of_the_store_gets_the_whole_view(site: Stack) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Set
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -58,6 +58,7 @@ class Decoding:
 
     def __init__(self, topology: bytes) -> None:
         self.v = 0
+        self.without: Set[str] = frozenset()
         self.topology_sent = False
         self.deltas, self.slow = True, False
         self.decoder = DeltaDecoder()

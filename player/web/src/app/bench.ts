@@ -84,7 +84,7 @@ export async function begin(): Promise<void> {
     for (const [seat, api] of logins.entries()) {
       const ticket = token ? await api.join(token) : await api.open(mode, size, true, null, { ready: true, params: wanted });
       token = ticket.session;
-      const client = new SessionClient(ticket, true, false, null, null, notedSocket(ticket.seat ?? seat));
+      const client = new SessionClient(ticket, true, false, null, { WebSocket: notedSocket(ticket.seat ?? seat) });
       client.onTicket = () => api.join(token);
       made.push(client);
       seats.value = [...made];

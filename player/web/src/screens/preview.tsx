@@ -18,8 +18,9 @@ const RETRY_MS = 3000;
  * of a person the preview watches no other [ms]. */
 const END_MS = 12_000;
 const AWAY_MS = 60_000;
-/** Frames of the preview per simulated second: half of what a match has. */
-const FRAME_HZ = 15;
+/** What the preview needs of a session. It shows nothing of the turns, whose events are more than half of the text: the
+ * list has the round, and blows have the damage. The pulse of the page notices a server that falls silent. */
+const NEEDED = { frameHz: 15, without: ["turn_started", "turn_ended", "action"], pingMs: 3000 };
 /** How long a session may take to show its bodies before the next one is tried [ms]. */
 const SHOW_MS = 8000;
 
@@ -47,7 +48,7 @@ function useWatched(watched: string | null, giveUp: () => void): SessionClient |
     api.observe(watched).then(
       (ticket) => {
         if (stopped) return;
-        made = new SessionClient(ticket, false, false, null, FRAME_HZ);
+        made = new SessionClient(ticket, false, false, null, NEEDED);
         look();
       },
       () => {
@@ -116,6 +117,7 @@ export function Preview({ running }: { running: readonly SessionView[] }) {
   if (!wide) return null;
   if (!shown) return <Nobody awaited={candidate !== null} />;
   const state = shown.state.value;
+  const round = running.find((one) => one.session === shown.token)?.round ?? state.round;
   const names = state.seats.map((seat) => shortName(seat.name));
   const leader = state.result ? state.seats.find((seat) => seat.seat === state.result?.winner) : null;
   return (
@@ -127,7 +129,7 @@ export function Preview({ running }: { running: readonly SessionView[] }) {
         <span class={state.phase === "over" ? "tag end" : "tag run"}>{state.phase === "over" ? t("preview.just-ended") : t("preview.live")}</span>
         <b>{sessionTitle(state)}</b>
         <span class="small mute">
-          {leader ? t("result.wins", { name: shortName(leader.name) }) : `${names.join(names.length > 2 ? ", " : " and ")}${state.round ? t("preview.round", { round: state.round }) : ""}`}
+          {leader ? t("result.wins", { name: shortName(leader.name) }) : `${names.join(names.length > 2 ? ", " : " and ")}${round ? t("preview.round", { round }) : ""}`}
         </span>
         <span class="sp" />
         <button class="btn s" onClick={() => void watch(shown.token)}>

@@ -4,7 +4,7 @@
 import { signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 import { Refused, Session, peerClass } from "@tussle/client";
-import type { Frame, Heard, SocketClass, Topology, Way } from "@tussle/client";
+import type { Frame, Heard, SessionOptions, Topology, Way } from "@tussle/client";
 import { t } from "../text/words";
 import { CLOSE } from "../wire/messages";
 import type { ErrorData, Event, NoticeData, SessionView, WelcomeData } from "../wire/messages";
@@ -104,14 +104,13 @@ export class SessionClient {
   private smallest = Infinity;
 
   /** history: also ask for the events before the join. channel: have frames over WebRTC where the server offers it.
-   * network: a bad network for this page, or null. frameHz: the most frames per simulated second; null: all.
-   * WebSocket: another class of them. */
-  constructor(ticket: Join, history = true, channel = true, network: string | null = null, frameHz: number | null = null, WebSocket?: SocketClass) {
+   * network: a bad network for this page, or null. more: what else the session is asked for. */
+  constructor(ticket: Join, history = true, channel = true, network: string | null = null, more: SessionOptions = {}) {
     this.token = ticket.session;
     this.role = ticket.role;
     this.waitingHistory = history;
     const here = new URL(at("/ws"), location.href).href;
-    this.session = new Session(ticket, here, () => this.onTicket(), { history, channel, network, ...(frameHz === null ? {} : { frameHz }), ...(WebSocket ? { WebSocket } : {}) });
+    this.session = new Session(ticket, here, () => this.onTicket(), { history, channel, network, ...more });
     this.way = signal(this.session.way);
     this.listen(this.session);
   }

@@ -178,6 +178,10 @@ function apply(state: SessionState, type: string, d: Data, event: Event): Sessio
         turnSeat: null,
         seats: state.seats.map((one) => (numbers(d, "order").includes(one.seat) ? { ...one, out: false, cause: "", place: null, health: one.full, lost: 0, braced: false } : one)),
       };
+    case "rim_cracked":
+      return { ...state, brief: state.brief && { ...state.brief, cracked: numbers(d, "sides") } };
+    case "rim_fell":
+      return { ...state, brief: state.brief && { ...state.brief, sides: numbers(d, "distances"), cracked: [] } };
     case "end_scored": {
       const total = numbers(d, "total");
       return { ...state, seats: state.seats.map((one) => ({ ...one, score: total[one.seat] ?? one.score })) };

@@ -189,7 +189,7 @@ export interface Hello {
   d: HelloData;
 }
 
-/** Either a `ticket` (from find, open or join) or a `resume` token (from an earlier welcome). `protocols`: the versions that the client speaks; without it, `protocol` is the only one. `codecs`: the codecs of frames that it decodes, best first, besides frames of kind 1. `frame_hz`: the most frames per simulated second that it needs. `transports`: `webrtc` if it may make a data channel. `network`: a bad network for this connection only, such as 120ms 40ms 3%. Fields that the server does not know are ignored. */
+/** Either a `ticket` (from find, open or join) or a `resume` token (from an earlier welcome). `protocols`: the versions that the client speaks; without it, `protocol` is the only one. `codecs`: the codecs of frames that it decodes, best first, besides frames of kind 1. `frame_hz`: the most frames per simulated second that it needs. `without`: types of events that it does not need; `v` then has gaps. `transports`: `webrtc` if it may make a data channel. `network`: a bad network for this connection only, such as 120ms 40ms 3%. Fields that the server does not know are ignored. */
 export interface HelloData {
   protocol?: number | null;
   protocols?: number[];
@@ -199,6 +199,7 @@ export interface HelloData {
   last_tick?: number | null;
   codecs?: string[];
   frame_hz?: number | null;
+  without?: string[];
   transports?: string[];
   network?: string | null;
 }

@@ -69,6 +69,8 @@ export class Transcript {
   network: string | null = null;
   /** The most frames per simulated second that are wanted; null: all. */
   frameHz: number | null = null;
+  /** Types of events that are not needed. */
+  without: readonly string[] = [];
   private ticket: string | null;
   private eventEpoch = 0;
   private nextId = 1;
@@ -110,6 +112,7 @@ export class Transcript {
       transports: this.transports,
       network: this.network,
       ...(this.frameHz === null ? {} : { frame_hz: this.frameHz }),
+      ...(this.without.length ? { without: [...this.without] } : {}),
     };
     this.live = false;
     this.resyncing = false;
@@ -265,7 +268,7 @@ export class Transcript {
 
   private heard(event: Event): Outcome[] {
     if (event.v <= this.v || this.stale(event)) return [];
-    if (event.v > this.v + 1) {
+    if (event.v > this.v + 1 && !this.without.length) {
       const held = this.held.get(event.v);
       if (this.held.size < HELD_EVENTS && (!held || held.epoch < event.epoch)) this.held.set(event.v, event);
       this.requestResync();
