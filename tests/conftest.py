@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -44,6 +45,15 @@ from tussle.lobby.views import Views
 hypothesis_settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if "CI" not in os.environ:
     hypothesis_settings.load_profile("tests")
+
+# The default shows all variables of a trace. That takes the event loop seconds on a busy machine, and calls of the
+# store time out meanwhile.
+structlog.configure(
+    [
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 GUARD = """
 local declared = {}

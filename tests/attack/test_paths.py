@@ -122,6 +122,7 @@ async def test_an_error_that_nothing_handles_has_the_security_headers() -> None:
 @pytest.mark.parametrize("form", ["json", "pretty"])
 def test_logged_values_are_cut_and_escaped(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A value of 128 kB, a long trace and control characters become a short printable line."""
+    before = structlog.get_config()
     handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
     try:
         logs.configure(Settings(log_format=form), process="test")
@@ -135,7 +136,7 @@ def test_logged_values_are_cut_and_escaped(form: str, capsys: pytest.CaptureFixt
     finally:
         logging.getLogger().handlers[:] = handlers
         logging.getLogger().setLevel(level)
-        structlog.reset_defaults()
+        structlog.configure(**before)
     shown = capsys.readouterr().out
     assert "request_failed" in shown
     assert len(shown.encode()) < LINE_BYTES

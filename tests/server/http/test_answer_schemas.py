@@ -24,7 +24,7 @@ jsonschema_rs = pytest.importorskip(
     "jsonschema_rs", reason="!! jsonschema_rs IS NOT INSTALLED: no answer was compared"
 )
 
-ENVIRONMENT = {**GATEWAY_ENVIRONMENT, "OPERATORS": ENTRY}
+ENVIRONMENT = {**GATEWAY_ENVIRONMENT, "OPERATORS": ENTRY, "TICKET_TTL_S": "120"}
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -38,7 +38,9 @@ from tussle.server.simulation.identity import physics_id
 from tussle.server.solver.pool import Pool
 
 LEASE_MS = 900
-TURN_S = 40.0
+TURN_S = 600.0
+"""No turn ends by itself, also where a test waits for new solver processes."""
+
 LAUNCH = {"azimuth": 20.0, "elevation": 10.0, "power": 0.4}
 
 
