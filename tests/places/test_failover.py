@@ -69,7 +69,7 @@ class Nodes:
 
 async def ask(port: int, *command: str | int) -> Any:
     """One command to one node, on a connection of its own."""
-    node = Store(f"redis://127.0.0.1:{port}", "x", timeout_s=2)
+    node = Store(f"redis://127.0.0.1:{port}", "x", timeout_s=10)
     try:
         return await node.call(*command)
     finally:
@@ -106,7 +106,7 @@ async def test_a_demoted_primary_is_left(nodes: Nodes) -> None:
     proxy = await asyncio.start_server(forward, "127.0.0.1", 0)
     async with proxy:
         store = await Store.connect(
-            f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}", "x", timeout_s=2
+            f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}", "x", timeout_s=10
         )
         async with Wakeups(store) as hints, asyncio.timeout(FAILOVER_S):
             await hints.add("a")
@@ -143,7 +143,7 @@ async def test_sentinels_name_the_primary(nodes: Nodes) -> None:
 
     await until_stored(known)
     store = await Store.connect(
-        f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel}/lobby/3", "x", timeout_s=2
+        f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel}/lobby/3", "x", timeout_s=10
     )
     assert store.url == f"redis://127.0.0.1:{first}/3"
     nodes.processes[0].kill()

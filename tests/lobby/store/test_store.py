@@ -194,7 +194,7 @@ async def test_hints_arrive_for_the_wanted_channels(store: Store) -> None:
 async def test_hints_survive_a_restart_of_the_store(valkey: Binary, settings: Settings) -> None:
     """After the store was away the reader is asked to read again, and its channels are subscribed once more."""
     async with EmbeddedStore(settings, binary=valkey) as embedded, asyncio.timeout(30):
-        store = await Store.connect(embedded.url, "x", timeout_s=1)
+        store = await Store.connect(embedded.url, "x", timeout_s=10)
         await store.call("SET", "kept", "1")
         async with Wakeups(store) as hints:
             await hints.add("a")

@@ -11,7 +11,10 @@ from aioice import Connection
 from tussle.lobby.network import parse_network
 from tussle.server.rtc.peer import _BoundConnection
 
-CEILING_S = 20.0
+CEILING_S = 60.0
+IDLE_S = 2.0
+"""When nothing has come for so long, nothing more comes [s]. A packet is at most 0.15 s late; the rest is for a busy
+machine."""
 
 
 async def connected(network: str) -> tuple[_BoundConnection, Connection]:
@@ -30,11 +33,11 @@ async def connected(network: str) -> tuple[_BoundConnection, Connection]:
 
 
 async def received(connection: Connection, count: int) -> list[tuple[int, float]]:
-    """What arrives, up to ``count`` packets or until nothing has for half a second, and when."""
+    """What arrives, up to ``count`` packets or until nothing has for IDLE_S, and when."""
     found: list[tuple[int, float]] = []
     with contextlib.suppress(TimeoutError):
         while len(found) < count:
-            async with asyncio.timeout(0.5):
+            async with asyncio.timeout(IDLE_S):
                 data = await connection.recv()
             found.append((int.from_bytes(data, "big"), time.monotonic()))
     return found
