@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -50,6 +51,23 @@ def test_the_preview_always_shows_the_bodies_and_the_whole_mat(person: Any, tier
     assert [bodies for bodies, _ in seen if bodies == 0] == []
     assert all(whole for _, whole in seen)
     mira.shoot(f"preview-{tier}")
+
+
+@pytest.mark.usefixtures("duels")
+def test_the_preview_says_no_duel_only_where_none_runs(person: Any) -> None:
+    """Before a running duel is there to be shown, the page does not say that there is none, nor that one is to come."""
+    mira = person("Mira", **WIDE)
+    held: list[Any] = []
+    mira.page.route(re.compile(r"/api/observe$"), lambda route: held.append(route))
+    mira.go()
+    end = time.monotonic() + 60
+    while not held and time.monotonic() < end:
+        mira.page.wait_for_timeout(100)
+    assert mira.page.inner_text("[data-test=no-preview]") == "Duels that run are shown here."
+    mira.shoot("preview-awaited")
+    for route in held:
+        route.continue_()
+    mira.page.wait_for_selector(".feat [data-test=stage]")
 
 
 def test_the_round_trip_is_that_of_a_socket_and_silence_is_shown(person: Any) -> None:

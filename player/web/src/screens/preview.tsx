@@ -1,7 +1,7 @@
 // The live preview in the lobby: one running duel, watched by a connection of its own.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { api, hidden, me, now, watch } from "../app/store";
+import { api, hidden, me, now, sessions, watch } from "../app/store";
 import { SessionClient } from "../session/client";
 import { shortName } from "../text/format";
 import { t } from "../text/words";
@@ -79,8 +79,9 @@ function useSomebody(within: number): boolean {
   return now.value - seen < within;
 }
 
-/** The place of the picture while there is none, so that the list below it stays where it is. */
-function Nobody({ awaited }: { awaited: boolean }) {
+/** The place of the picture while there is none, so that the list below it stays where it is. quiet: no duel runs; one that
+ * does is about to be shown. */
+function Nobody({ quiet }: { quiet: boolean }) {
   return (
     <section class="tile" aria-label={t("preview.live")} style={{ flex: "none" }} data-test="no-preview">
       <div class="feat">
@@ -89,7 +90,7 @@ function Nobody({ awaited }: { awaited: boolean }) {
         </svg>
       </div>
       <div class="row lab">
-        <span class="tag end">{awaited ? t("preview.a-duel-comes-up") : t("preview.no-duel-now")}</span>
+        {quiet && <span class="tag end">{t("preview.no-duel-now")}</span>}
         <span class="small mute">{t("preview.duels-that-run-are-shown")}</span>
       </div>
     </section>
@@ -115,7 +116,7 @@ export function Preview({ running }: { running: readonly SessionView[] }) {
   }, [wide, asleep, loggedIn, here, candidate, over, rested, watched]);
   const shown = useWatched(watched, () => setWatched(null));
   if (!wide) return null;
-  if (!shown) return <Nobody awaited={candidate !== null} />;
+  if (!shown) return <Nobody quiet={sessions.value !== null && candidate === null} />;
   const state = shown.state.value;
   const round = running.find((one) => one.session === shown.token)?.round ?? state.round;
   const names = state.seats.map((seat) => shortName(seat.name));

@@ -187,7 +187,6 @@ export const lobby = {
   "preview.live": "Live",
   "preview.just-ended": "Just ended",
   "preview.no-duel-now": "No duel now",
-  "preview.a-duel-comes-up": "A duel comes up",
   "preview.round": ", round {round}",
   "preview.the-mat-of": "The mat of {state}",
   "preview.duels-that-run-are-shown": "Duels that run are shown here.",
