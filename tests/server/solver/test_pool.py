@@ -56,7 +56,8 @@ def spec(session: str = "k7qm2xpv", seed: int = 5) -> SessionSpec:
 async def pool() -> AsyncIterator[Pool]:
     """Two processes for all tests of this module."""
     started = Pool(2, timeout_s=60.0)
-    await started.start()
+    await started.start()  # returns when the first one runs
+    await until(lambda: all(solver.running for solver in started.solvers), "both processes", 120.0)
     yield started
     pids = [solver.pid for solver in started.solvers]
     await started.close()
