@@ -6,7 +6,7 @@ import type { RowsEvent } from "../wire/changes";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { at } from "../wire/place";
-import { api, ended, leaderboard, listed, listedDays, listedMode, me, mineOnly, online, ratedMode, recorded, recordedNext, search, sessions, wholeLists } from "./store";
+import { api, ended, leaderboard, listed, listedDays, listedMode, me, mineOnly, newLists, online, ratedMode, recorded, recordedNext, search, sessions } from "./store";
 
 const ENDED_SHOWN = 50;
 const RECORDED_SHOWN = 50;
@@ -50,6 +50,8 @@ export async function showRecorded(cursor = ""): Promise<void> {
 export function followLists(): () => void {
   const known = new Map<string, SessionView>();
   let stream: EventSource | null = null;
+  /** What the list that is shown was asked for with: a stream that begins again sends the same list whole once more. */
+  let shown = "";
   let timer = 0;
   let later = 0;
   const close = (): void => {
@@ -60,7 +62,8 @@ export function followLists(): () => void {
   const open = (): void => {
     close();
     if (document.hidden) return;
-    const made = new EventSource(at(changesUrl(wanted.peek(), ENDED_SHOWN)));
+    const url = changesUrl(wanted.peek(), ENDED_SHOWN);
+    const made = new EventSource(at(url));
     made.onopen = () => (online.value = true);
     made.onerror = () => {
       online.value = false;
@@ -70,7 +73,8 @@ export function followLists(): () => void {
       const rows = JSON.parse(event.data) as RowsEvent;
       readRows(known, rows);
       batch(() => {
-        if (rows.whole) wholeLists.value++;
+        if (rows.whole && url !== shown) newLists.value++;
+        if (rows.whole) shown = url;
         show(known);
       });
     });

@@ -46,8 +46,8 @@ export const online = signal(true);
 
 export const sessions = signal<readonly SessionView[] | null>(null);
 export const ended = signal<readonly SessionView[]>([]);
-/** How many whole lists the server has sent; between them it sends changes. */
-export const wholeLists = signal(0);
+/** How many lists were shown, each with a choice of its own of what is in it. */
+export const newLists = signal(0);
 /** Recorded sessions that are no longer in the list of ended ones, and the cursor of the next page of them or "". */
 export const recorded = signal<readonly SessionView[]>([]);
 export const recordedNext = signal("");

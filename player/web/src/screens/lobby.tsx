@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { followLists, showRecorded } from "../app/lists";
 import { followPulse } from "../app/pulse";
-import { busy, ended, filtered, find, listed, listedDays, listedMode, lobbyRtt, mineOnly, open, recorded, recordedNext, search, sessions, wholeLists } from "../app/store";
+import { busy, ended, filtered, find, listed, listedDays, listedMode, lobbyRtt, mineOnly, newLists, open, recorded, recordedNext, search, sessions } from "../app/store";
 import { t } from "../text/words";
 import { Bar } from "../ui/bar";
 import { useGlide } from "../ui/glide";
@@ -42,7 +42,7 @@ export function Lobby() {
     { name: t("lobby.ended"), rows: filter === "all" ? ended.value.slice(0, 12) : filter === "ended" ? ended.value : [], none: "" },
     { name: t("lobby.recorded-earlier"), rows: earlier, none: "" },
   ];
-  const shown = useHeldOrder(list, groups, ended.value, `${wholeLists.value} ${filter} ${earlier.length}`);
+  const shown = useHeldOrder(list, groups, ended.value, `${newLists.value} ${filter} ${earlier.length}`);
   useGlide(list);
   const people = new Set(all.flatMap((one) => one.seats.filter((seat) => seat.kind === "person").map((seat) => seat.player))).size;
   const bots = new Set(all.flatMap((one) => one.seats.filter((seat) => seat.kind === "bot").map((seat) => seat.player))).size;
