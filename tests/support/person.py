@@ -68,6 +68,12 @@ new MutationObserver(() => {
 """Appends each banner that appears to ``window.__banners``. Playwright can miss a banner that is shown briefly."""
 
 
+DRAWN = (
+    "new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 50))"
+)
+"""Resolves once the stage has drawn what it had to show: it rests 20 ms between two frames, and takes the next one."""
+
+
 class Person:
     """A page, the actions of a person on it, and the errors in its console.
 
@@ -136,6 +142,22 @@ class Person:
             assert time.monotonic() < end, f"never came true: {script}"
             self.page.wait_for_timeout(100)
         return value
+
+    def await_frame(self) -> None:
+        """Wait until the picture shows what the page knows now."""
+        self.evaluate(DRAWN)
+
+    def resting(self) -> list[dict[str, Any]]:
+        """Where the bodies are once they rest: on a busy machine the world is slower than the clock."""
+        same = 0
+        places: list[dict[str, Any]] = []
+        for _ in range(200):
+            self.page.wait_for_timeout(300)
+            before, places = places, self.evaluate("window.__test.places()")
+            same = same + 1 if places and places == before else 0
+            if same == 3:  # one pause may be that of a server that computes something else
+                return places
+        raise AssertionError("the bodies do not come to rest")
 
     def reach(self, script: str) -> None:
         """Press Tab until the expression is true of the element ``at`` that has the focus."""

@@ -24,7 +24,7 @@ OPEN = """({mode, skill, params}) => (async () => {
 def practise(person: Person, mode: str = "duel", skill: str = "dummy", **params: float) -> str:
     """Open a match for two with these parameters, until the person's first turn. Returns its token."""
     person.go()
-    person.page.wait_for_selector("[data-session]")
+    person.until("Boolean(localStorage['tussle.me'])")
     token = person.page.evaluate(OPEN, {"mode": mode, "skill": skill, "params": params})
     person.go(f"/#/s/{token}")
     person.page.reload()

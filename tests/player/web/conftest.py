@@ -59,6 +59,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "LOBBY_TIMEOUT_S": "180",
         "ALONE_S": "0",
         "BOT_THINK_S": "0.2",
+        "TURN_S": "60",  # screens are checked during a turn
         "PYTHONUNBUFFERED": "1",
     }
     command = [

@@ -261,8 +261,7 @@ def test_one_drags_a_body_and_another_sees_it_move(person: Any) -> None:
     for one in (mira, kei):
         one.page.wait_for_selector("[data-test=palette]")
         one.until("Boolean(window.__test) && window.__test.places().length > 0")
-    mira.page.wait_for_timeout(2000)
-    place = mira.evaluate("window.__test.places()")[0]
+    place = mira.resting()[0]
     box = mira.page.locator("[data-test=stage]").bounding_box()
     x, y = box["x"] + place["px"], box["y"] + place["py"]
     mouse = mira.page.mouse

@@ -44,7 +44,7 @@ def seen(person: Any, key: str, script: str) -> Any:
     person.page.keyboard.press(key)
     there = "frame === 0" if key == "Home" else "time === window.__replay.end()"
     person.until(f"window.__replay.place().{there} && window.__replay.drawn()")
-    person.page.wait_for_timeout(300)  # it is drawn with the next frame
+    person.await_frame()
     return person.evaluate(script)
 
 
@@ -98,9 +98,8 @@ def test_a_body_that_was_hit_is_darker(person: Any) -> None:
         if hit_until(mira, hit):
             break
     assert mira.evaluate(hit)
-    mira.page.wait_for_timeout(1500)
+    mira.until(f"{BODY} < {0.95 * whole}")
     mira.shoot("damage")
-    assert mira.evaluate(BODY) < 0.95 * whole
     watched(mira, token)
     recorded = f"{COLOUR}(window.__replay)"
     whole, late = seen(mira, "Home", recorded), seen(mira, "End", recorded)

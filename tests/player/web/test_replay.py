@@ -19,11 +19,15 @@ DRAWN = "Boolean(window.__replay && window.__replay.drawn())"
 
 
 def watch_again(person: Any) -> str:
-    """Open the newest recording from the list of the lobby; its token."""
-    person.go()
-    person.page.click("[role=radio]:has-text('Ended')")
-    person.page.locator("[data-test=sessions] [data-test=watch-again]").first.click()
-    person.until(DRAWN)
+    """Open the newest recording of a second or more from the list of the lobby; its token. A body may fall at once."""
+    for place in range(12):
+        person.go()
+        person.page.click("[role=radio]:has-text('Ended')")
+        person.page.select_option("[data-test=list-mode]", "duel")
+        person.page.locator("[data-test=sessions] [data-test=watch-again]").nth(place).click()
+        person.until(DRAWN)
+        if person.evaluate("window.__replay.end()") > 1:
+            break
     found = re.search(r"/r/([0-9a-z]{8})", person.page.url)
     assert found
     return found[1]

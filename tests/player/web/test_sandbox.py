@@ -73,17 +73,6 @@ def test_the_host_rules_the_box_and_everyone_fills_it(person: Any) -> None:
         one.page.click("[data-test=leave]")
 
 
-def resting(person: Any) -> Any:
-    """Where the bodies are once they rest: on a busy machine the world is slower than the clock."""
-    places = None
-    for _ in range(100):
-        before, places = places, person.evaluate("window.__test.places()")
-        if places == before:
-            return places
-        person.page.wait_for_timeout(300)
-    raise AssertionError("the bodies do not come to rest")
-
-
 def test_a_finger_drags_a_body_on_a_phone(person: Any) -> None:
     """A long press takes a body, the other page sees who holds it and how it moves; nothing overflows sideways."""
     mira, kei = person("Mira"), person("Kei", **PHONE, color_scheme="light")
@@ -92,7 +81,7 @@ def test_a_finger_drags_a_body_on_a_phone(person: Any) -> None:
     assert kei.evaluate(overflow) <= 0
     assert serious(kei.page) == []
     kei.page.locator("[data-test=stage]").scroll_into_view_if_needed()
-    place = resting(kei)[0]
+    place = kei.resting()[0]
     box = kei.page.locator("[data-test=stage]").bounding_box()
     x, y = box["x"] + place["px"], box["y"] + place["py"]
     finger = kei.context.new_cdp_session(kei.page)
