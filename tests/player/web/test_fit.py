@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.person import in_browser
+from tests.player.web.test_lobby import PHONE, open_lobby
+from tests.support.person import Person, in_browser
 from tests.support.practice import can_act, hit_until, practise
 
 pytestmark = in_browser
@@ -51,6 +52,10 @@ WITHIN = """(() => {
 """Whether all of the label of the body that is out is in the stage."""
 
 UPRIGHT = {"width": 820, "height": 1180}
+
+OVER_STAGE = """[...document.querySelectorAll("[data-test=stage] button")]
+  .filter((one) => one.checkVisibility()).map((one) => one.ariaLabel)"""
+"""The buttons that lie over the stage."""
 
 
 def test_the_fonts_of_the_page_are_preloaded(person: Any) -> None:
@@ -135,6 +140,34 @@ def test_the_label_of_a_body_that_fell_is_inside_of_the_stage(person: Any) -> No
     mira.page.wait_for_selector("[data-test=over]")
     mira.until(WITHIN)
     mira.shoot("fallen-label")
+
+
+def look_beside(person: Person, shot: str) -> None:
+    """Check that the camera's buttons are over the stage on a screen, and beside it on a phone."""
+    page, screen = person.page, person.page.viewport_size
+    person.until("document.querySelectorAll('[data-test=stage] canvas').length > 0")
+    assert "Default camera" in person.evaluate(OVER_STAGE)
+    page.set_viewport_size(PHONE["viewport"])
+    person.until(f"{OVER_STAGE}.length === 0")
+    page.click("[aria-label='Default camera']")
+    assert person.evaluate(MISFITS) == []
+    assert person.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
+    person.shoot(shot)
+    page.set_viewport_size(screen)
+
+
+def test_no_button_covers_the_scene_on_a_phone(person: Any) -> None:
+    """The editor and the sandbox have their buttons of the camera beside the stage there."""
+    mira, otto = person("Mira"), person("Otto")
+    otto.go(f"/#/s/{open_lobby(mira, 'Sandbox')}")
+    mira.page.wait_for_selector("[data-test=check]")
+    look_beside(mira, "phone-editor-buttons")
+    otto.page.fill("[data-test=door] input", otto.name)
+    otto.page.click("[data-test=join]")
+    for one in (mira, otto):
+        one.page.click("[data-test=ready]")
+    mira.page.wait_for_selector("[data-test=palette]")
+    look_beside(mira, "phone-sandbox-buttons")
 
 
 SLOWLY = """

@@ -1,6 +1,7 @@
 // The editor: the waiting screen of a session whose scene its members build together. Loaded only there.
 
 import { computed, effect } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, notify } from "../app/store";
 import { Builder } from "../session/builder";
@@ -23,7 +24,7 @@ import type { BuildLooks } from "../ui/buildstage";
 import { CopyLink, linkToLobby, showLobbyLink } from "../ui/copylink";
 import { Mark } from "../ui/marks";
 import { steps, useKeys, withKey } from "../ui/keyboard";
-import { Icon } from "../ui/parts";
+import { Icon, useMatch } from "../ui/parts";
 import { Chat } from "../ui/talk";
 import { Watching } from "../ui/watching";
 import type { Recipe, Vec3 } from "../wire/scene";
@@ -79,6 +80,7 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
   const able = scene.editable && mySeat !== null && client.link.value.kind === "live";
   const [mode, setMode] = useState<BuildLooks["mode"]>("move");
   const [wire, setWire] = useState(false);
+  const narrow = useMatch("(max-width: 760px)");
   const [snap, setSnap] = useState(false);
   const [place, setPlace] = useState<Vec3 | null>(null);
   const looks = useMemo(() => ({ mode, wire, snap, place }), [mode, wire, snap, place]);
@@ -125,6 +127,17 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
       notify("bad", t("editor.the-file-cannot-be-opened"), error instanceof Error ? error.message : "");
     }
   };
+  // On a phone the stage is small: beside it they cover nothing of the scene.
+  const looking = (
+    <>
+      <button class="btn s sq" aria-label={t("editor.default-camera")} title={withKey(t("editor.default-camera"), "camera")} onClick={() => stage.current?.home()}>
+        <Icon name="home" />
+      </button>
+      <button class="btn s sq" aria-label={t("editor.wireframe")} title={withKey(t("editor.wireframe"), "wire")} aria-pressed={wire} onClick={toggleWire}>
+        <Icon name="wire" />
+      </button>
+    </>
+  );
   return (
     <main class={drawer ? "desk editor drawer" : "desk editor"} id="main" tabIndex={-1}>
       <div class="stack left">
@@ -150,16 +163,9 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
             stage.current = made;
           }}
         >
-          <div class="corner">
-            <button class="btn s sq" aria-label={t("editor.default-camera")} title={withKey(t("editor.default-camera"), "camera")} onClick={() => stage.current?.home()}>
-              <Icon name="home" />
-            </button>
-            <button class="btn s sq" aria-label={t("editor.wireframe")} title={withKey(t("editor.wireframe"), "wire")} aria-pressed={wire} onClick={toggleWire}>
-              <Icon name="wire" />
-            </button>
-          </div>
+          {!narrow && <div class="corner">{looking}</div>}
         </BuildStage>
-        <Checked bench={bench} />
+        <Checked bench={bench}>{narrow && looking}</Checked>
       </div>
       <div class="stack side">
         {scene.conflicts.map((conflict) => (
@@ -290,7 +296,7 @@ function Clash({ bench, conflict, seats, mySeat }: { bench: Workbench; conflict:
   );
 }
 
-function Checked({ bench }: { bench: Workbench }) {
+function Checked({ bench, children }: { bench: Workbench; children: ComponentChildren }) {
   const { builder } = bench;
   const answer = builder.checked.value;
   const there = new Set(builder.bodies.value.map((body) => body.id));
@@ -336,6 +342,7 @@ function Checked({ bench }: { bench: Workbench }) {
         <span class="data mute" title={t("editor.the-version-of-the-scene")} data-test="version">
           v{builder.state.value.version}
         </span>
+        {children}
       </div>
     </section>
   );

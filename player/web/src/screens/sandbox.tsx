@@ -17,7 +17,7 @@ import type { Point } from "../session/owndrag";
 import { t } from "../text/words";
 import { Mark } from "../ui/marks";
 import { keyNames, steps, useKeys } from "../ui/keyboard";
-import { Icon } from "../ui/parts";
+import { Icon, useMatch } from "../ui/parts";
 import { portraits } from "../ui/portraits";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
@@ -36,6 +36,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
   const seat = client.mySeat;
   const host = seat !== null && box.members[0] === seat;
   const [wire, setWire] = useState(false);
+  const narrow = useMatch("(max-width: 760px)");
   const stage = useRef<Stage | null>(null);
   const hands = useHands(client, stage);
   const act = (kind: string, d: Record<string, unknown> = {}) =>
@@ -64,6 +65,12 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
     if (!refusal || refusal.seat !== seat) return;
     notify("bad", refusal.code === "would_touch" ? t("sandbox.there-is-no-room-there") : t("sandbox.the-server-refused-this"), refusal.code === "would_touch" ? t("sandbox.try-again-it-drops-at") : `${refusal.message}.`);
   }, [refusal?.v]);
+  // On a phone the stage is small: beside it the button covers nothing of the box.
+  const home = (
+    <button class="btn s sq" aria-label={t("sandbox.default-camera")} onClick={() => stage.current?.home()}>
+      <Icon name="home" />
+    </button>
+  );
   return (
     <main class={drawer ? "desk sandbox drawer" : "desk sandbox"} id="main" tabIndex={-1}>
       <h1 class="vh">{t("sandbox.sandbox")}</h1>
@@ -81,6 +88,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
             <Icon name="wire" />
             {t("sandbox.wireframe")}
           </button>
+          {narrow && home}
           <button class="btn s" onClick={() => void newFrom({ like: { session: client.token } })} aria-busy={busy.value === "new-from"} title={t("sandbox.a-new-session-that-begins")} data-test="new-from">
             <Icon name="plus" />
             {t("sandbox.new-from-this")}
@@ -101,11 +109,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
           )}
         </section>
         <StageView client={client} flat={false} label={t("sandbox.the-sandbox-bodies-held", { bodiesCount: box.bodies.length, leasesCount: box.leases.length })} onStage={hands.onStage}>
-          <div class="corner">
-            <button class="btn s sq" aria-label={t("sandbox.default-camera")} onClick={() => stage.current?.home()}>
-              <Icon name="home" />
-            </button>
-          </div>
+          {!narrow && <div class="corner">{home}</div>}
         </StageView>
         {host && (
           <section class="tile bench-tools" aria-label={t("sandbox.gravity")} style={{ padding: "6px 16px" }}>
