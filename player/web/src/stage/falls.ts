@@ -54,7 +54,7 @@ export class Falls {
     return null;
   }
 
-  /** The past is shown again: nothing falls in it yet. The places stay, for the present. */
+  /** The past is shown again, or another mat: nothing falls yet. The places stay. */
   again(): void {
     this.falls.clear();
   }

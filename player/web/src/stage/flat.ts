@@ -65,7 +65,11 @@ export class FlatView implements View {
   private ring: Point | null = null;
   private cracked: readonly (readonly Point[])[] = [];
 
-  constructor() {
+  private readonly still: boolean;
+
+  /** still: the picture stays where it is, whatever falls. */
+  constructor(still = false) {
+    this.still = still;
     this.element.className = "flat";
     this.context = this.element.getContext("2d", { willReadFrequently: drawsInSoftware() })!;
   }
@@ -162,7 +166,7 @@ export class FlatView implements View {
     const to = { x: 0, z: 0 };
     const [width, height] = [this.size.width / 2 / this.scale, this.size.height / 2 / this.scale];
     const [halfX, halfZ] = this.upright ? [height, width] : [width, height];
-    for (const { outline, size } of this.bodies) {
+    for (const { outline, size } of this.still ? [] : this.bodies) {
       if (!outline.length) continue;
       const at = middleOf(outline);
       const [x, z] = [reaching((at.x - this.rest.x) * size, Math.max(this.half.x, halfX - MARGIN), FOLLOWED), reaching((at.z - this.rest.z) * size, Math.max(this.half.z, halfZ - MARGIN), FOLLOWED)];

@@ -115,17 +115,22 @@ export class Stage {
         console.warn("no WebGL:", error);
       }
     }
-    return new Stage(host, new FlatView(), "D", still, flat);
+    return new Stage(host, new FlatView(still), "D", still, flat);
   }
 
   setTopology(topology: Topology): void {
     if (topology === this.topology) return;
     this.topology = topology;
     const moving = topology.bodies.filter((body) => body.kind !== "static");
+    // Parts of the mat fell: bodies that were there stay in the picture until a frame of the new topology comes.
+    const known = this.movingBodies.length > 0 && this.movingBodies.every(({ id }, i) => id === moving[i]?.id);
+    const [rows, active] = [this.rows, this.active];
     this.movingBodies = moving;
-    this.falls.clear();
+    if (known) this.falls.again();
+    else this.falls.clear();
     this.rows = new Float32Array(12 * moving.length);
-    this.active = moving.map(() => false);
+    if (known) this.rows.set(rows);
+    this.active = moving.map((_, i) => known && active[i] === true);
     this.bodiesOfSeat = new Map();
     moving.forEach((body, index) => {
       if (body.seat !== null) this.bodiesOfSeat.set(body.seat, [...(this.bodiesOfSeat.get(body.seat) ?? []), index]);
@@ -327,6 +332,16 @@ export class Stage {
   private frame(at: number): void {
     if (this.raf === -1) return;
     this.awaitFrame();
+    this.show(at);
+  }
+
+  /** Draw now: a stage in the place of another one is not empty until its next frame. */
+  begin(): void {
+    this.show(performance.now());
+    this.last = 0;
+  }
+
+  private show(at: number): void {
     const now = at / 1000;
     const interval = this.last ? now - this.last : 0;
     const seconds = Math.min(0.1, interval);
@@ -517,7 +532,7 @@ export class Stage {
   private plainer(): void {
     let tier = this.view.plainer();
     if (!tier && this.flat && this.tier !== "D") {
-      const view = new FlatView();
+      const view = new FlatView(this.still);
       this.view.element.replaceWith(view.element);
       this.view.dispose();
       this.view = view;

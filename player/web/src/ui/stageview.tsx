@@ -144,6 +144,7 @@ export function StageView({ client, label, still = false, flat = true, children,
           over = ended;
         }),
       );
+      made.begin();
       onStage?.(made);
     });
     return () => {
