@@ -56,6 +56,16 @@ describe("a body that goes over the rim", () => {
     expect(falls.fall(new Float32Array(12), [false], 0.05)).toBe(false);
   });
 
+  it("keeps its place while parts of the mat come as bodies, and loses it with another world", () => {
+    const falls = new Falls();
+    falls.track(pose(1.9, -0.1), [true], 0);
+    falls.out(0, true, 0.1);
+    falls.goOn([{ id: "a" }], [{ id: "a" }, { id: "slab" }]);
+    expect(falls.placeOf(0)![0]).toBeCloseTo(1.9, 5);
+    falls.goOn([{ id: "a" }, { id: "slab" }], [{ id: "b" }]);
+    expect(falls.placeOf(0)).toBeNull();
+  });
+
   it("is on the mat while its last blow is shown again, and has its place after that", () => {
     const falls = new Falls();
     falls.track(pose(1.9, -0.4), [true], 0);

@@ -73,6 +73,31 @@ def test_the_host_rules_the_box_and_everyone_fills_it(person: Any) -> None:
         one.page.click("[data-test=leave]")
 
 
+FEWEST = """
+window.__fewest = Infinity;
+const look = () => {
+  window.__fewest = Math.min(window.__fewest, window.__test.places().length);
+  requestAnimationFrame(look);
+};
+look();
+"""
+"""From now on, keeps the smallest number of bodies that was drawn at once in ``window.__fewest``."""
+
+
+def test_bodies_are_drawn_without_a_break_while_others_come(person: Any) -> None:
+    """A topology is sent before its first frame. Until then the bodies of the one before stay."""
+    mira, kei = person("Mira"), person("Kei")
+    enter(mira, kei)
+    first = mira.evaluate("window.__test.places().length")
+    mira.evaluate(FEWEST)
+    for number in range(1, 5):
+        mira.page.click("[data-test=palette] button:has-text('Jelly')")
+        mira.until(f"window.__test.places().length === {first + number}")
+    assert mira.evaluate("window.__fewest") == first
+    for one in (mira, kei):
+        one.page.click("[data-test=leave]")
+
+
 def test_a_finger_drags_a_body_on_a_phone(person: Any) -> None:
     """A long press takes a body, the other page sees who holds it and how it moves; nothing overflows sideways."""
     mira, kei = person("Mira"), person("Kei", **PHONE, color_scheme="light")

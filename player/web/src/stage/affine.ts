@@ -30,6 +30,22 @@ export function blendAffine(out: Float32Array, a: Float32Array, b: Float32Array,
   }
 }
 
+/** Blend the frames a and b with elastic bodies into 12 numbers for each body: of an elastic one only its centre. counts:
+ * rows of each body, 4 of an affine one, which is left as it is where it is not drawn. */
+export function blendMixed(out: Float32Array, a: Float32Array, b: Float32Array, t: number, counts: readonly number[], drawn: readonly boolean[]): void {
+  let at = 0;
+  counts.forEach((count, body) => {
+    const one = out.subarray(12 * body, 12 * body + 12);
+    if (count === 4) {
+      if (drawn[body]) blendAffine(one, a.subarray(3 * at, 3 * at + 12), b.subarray(3 * at, 3 * at + 12), 0, t);
+    } else {
+      one.fill(0);
+      for (let i = 3 * at; i < 3 * (at + count); i++) one[i % 3] = one[i % 3]! + (a[i]! + (b[i]! - a[i]!) * t) / count;
+    }
+    at += count;
+  });
+}
+
 const quaternionA = new Float64Array(4);
 const quaternionB = new Float64Array(4);
 const quaternion = new Float64Array(4);

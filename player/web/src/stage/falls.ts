@@ -54,9 +54,15 @@ export class Falls {
     return null;
   }
 
-  /** The past is shown again, or another mat: nothing falls yet. The places stay. */
+  /** The past is shown again: nothing falls in it yet. The places stay, for the present. */
   again(): void {
     this.falls.clear();
+  }
+
+  /** Other bodies are drawn. Where parts of the mat fell, these come behind the others: the places stay. */
+  goOn(before: readonly { readonly id: string }[], bodies: readonly { readonly id: string }[]): void {
+    if (before.length > 0 && before.every(({ id }, i) => id === bodies[i]?.id)) this.again();
+    else this.clear();
   }
 
   /** What is drawn now, 12 numbers for each body. again: it is the past, shown again, where a body that is out may be on the

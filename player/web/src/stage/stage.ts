@@ -3,7 +3,7 @@
 
 import type { Frame, Topology, TopologyBody } from "../wire/frames";
 import type { Blow, Out } from "../session/events";
-import { blendAffine } from "./affine";
+import { blendAffine, blendMixed } from "./affine";
 import { canWebGL, drawsInSoftware } from "./browser";
 import { FALL_S, Falls } from "./falls";
 import { FlatView } from "./flat";
@@ -118,19 +118,24 @@ export class Stage {
     return new Stage(host, new FlatView(still), "D", still, flat);
   }
 
+  /** Take a topology over as soon as what is drawn is of it. It comes before its first frame: until then the bodies of the
+   * one before are drawn. */
   setTopology(topology: Topology): void {
-    if (topology === this.topology) return;
-    this.topology = topology;
+    if (topology === (this.coming ?? this.topology)) return;
+    const drawn = this.timeline?.sample(performance.now() / 1000)?.before.version;
+    if (drawn !== undefined && drawn === this.topology?.version && drawn !== topology.version) this.coming = topology;
+    else this.adopt(topology);
+  }
+  private coming: Topology | null = null;
+
+  private adopt(topology: Topology): void {
     const moving = topology.bodies.filter((body) => body.kind !== "static");
-    // Parts of the mat fell: bodies that were there stay in the picture until a frame of the new topology comes.
-    const known = this.movingBodies.length > 0 && this.movingBodies.every(({ id }, i) => id === moving[i]?.id);
-    const [rows, active] = [this.rows, this.active];
+    this.coming = null;
+    this.topology = topology;
+    this.falls.goOn(this.movingBodies, moving);
     this.movingBodies = moving;
-    if (known) this.falls.again();
-    else this.falls.clear();
     this.rows = new Float32Array(12 * moving.length);
-    if (known) this.rows.set(rows);
-    this.active = moving.map((_, i) => known && active[i] === true);
+    this.active = moving.map(() => false);
     this.bodiesOfSeat = new Map();
     moving.forEach((body, index) => {
       if (body.seat !== null) this.bodiesOfSeat.set(body.seat, [...(this.bodiesOfSeat.get(body.seat) ?? []), index]);
@@ -400,6 +405,7 @@ export class Stage {
   /** Set `rows` to the moment to draw. Returns whether they changed. */
   private blend(now: number): boolean {
     const moment = this.timeline?.sample(now);
+    if (this.coming && moment?.before.version === this.coming.version) this.adopt(this.coming);
     if (!moment || !this.topology || moment.before.version !== this.topology.version) return false;
     const { before, after, blend } = moment;
     const drag = this.ownDrag(before, now);
@@ -409,7 +415,8 @@ export class Stage {
     const drawn = drawnBodies(moment);
     if (before.rowCounts) {
       this.view.elastic(before.rows, after.rows, blend, drawn);
-      this.blendMixed(before.rows, after.rows, blend, before.rowCounts, drawn);
+      this.active = drawn;
+      blendMixed(this.rows, before.rows, after.rows, blend, before.rowCounts, drawn);
       if (drag) this.shift(drag.body, drag.by, before.rowCounts[drag.body] === 4);
       return true;
     }
@@ -432,22 +439,6 @@ export class Stage {
   private shift(body: number, by: readonly number[], affine: boolean): void {
     if (!affine || !this.active[body]) return;
     for (let k = 0; k < 3; k++) this.rows[12 * body + k] = this.rows[12 * body + k]! + by[k]!;
-  }
-
-  /** For frames with elastic bodies: blend the rows of affine bodies; of an elastic body keep only its centre. */
-  private blendMixed(a: Float32Array, b: Float32Array, t: number, counts: readonly number[], drawn: readonly boolean[]): void {
-    let at = 0;
-    counts.forEach((count, body) => {
-      const out = this.rows.subarray(12 * body, 12 * body + 12);
-      this.active[body] = drawn[body] === true;
-      if (count === 4) {
-        if (this.active[body]) blendAffine(out, a.subarray(3 * at, 3 * at + 12), b.subarray(3 * at, 3 * at + 12), 0, t);
-      } else {
-        out.fill(0);
-        for (let i = 3 * at; i < 3 * (at + count); i++) out[i % 3] = out[i % 3]! + (a[i]! + (b[i]! - a[i]!) * t) / count;
-      }
-      at += count;
-    });
   }
 
   private releaseBlows(now: number): void {
