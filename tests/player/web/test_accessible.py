@@ -37,6 +37,14 @@ def leave(mira: Person) -> None:
     mira.page.wait_for_selector("[data-test=find]")
 
 
+def go_elsewhere(mira: Person) -> None:
+    """Leave a page that asks for something that does not exist, again and again. The browser itself notes every answer
+    that is an error."""
+    mira.go()
+    mira.page.wait_for_selector("[data-test=find]")
+    mira.wrong.clear()
+
+
 def choose(mira: Person, mode: str) -> None:
     mira.page.click(f"[aria-label=Mode] [role=radio]:has-text('{mode}')")
 
@@ -153,7 +161,7 @@ def test_a_player_that_nobody_knows(mira: Person) -> None:
     mira.go("/#/p/p22222222222")
     mira.page.wait_for_selector("[data-test=no-profile] >> text=No such player")
     check(mira, "no-player")
-    mira.wrong.clear()  # the browser itself notes every answer that is an error
+    go_elsewhere(mira)
 
 
 def test_a_code_that_leads_nowhere(mira: Person) -> None:
@@ -161,4 +169,4 @@ def test_a_code_that_leads_nowhere(mira: Person) -> None:
     mira.go("/#/s/zzzzzzzz")
     mira.page.wait_for_selector("[data-test=door] >> text=No session")
     check(mira, "door")
-    mira.wrong.clear()  # the browser itself notes every answer that is an error
+    go_elsewhere(mira)
