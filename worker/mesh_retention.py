@@ -209,6 +209,10 @@ def _all_described(address: str) -> list[bytes]:
 def _clear(folder: Path, before: float) -> None:
     """Remove what is in a folder and was written before a time [s since 1970]."""
     for path in folder.iterdir() if folder.is_dir() else ():
-        with contextlib.suppress(OSError):
+        try:
             if path.stat().st_mtime < before:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except FileNotFoundError:
+            pass  # its process has removed it
+        except OSError as error:
+            log.warning("not_removed", path=str(path), error=str(error))

@@ -288,7 +288,7 @@ class EmbeddedStore:
         with path.open("ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 raise StoreError(
                     f"the data folder {self.folder} is in use by another store; stop it, or set DATA_DIR",
                     code="folder_in_use",

@@ -179,9 +179,9 @@ class Gateway:
                             await self.replay.serve(socket, room)
                         else:
                             await self._serve(socket)
-        except (ConnectionClosed, TimeoutError, OSError):
+        except (ConnectionClosed, ConnectionError, TimeoutError):
             socket.transport.abort()
-        except Exception:
+        except Exception:  # such as a full disk or no free descriptor: no client's doing
             log.exception("connection_failed")
             await socket.close(CloseCode.ERROR, "server_error")
         finally:

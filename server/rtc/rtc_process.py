@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import random
 import signal
@@ -185,8 +186,11 @@ def use_ports(loop: asyncio.AbstractEventLoop, first: int, last: int) -> None:
         ports = list(range(first, last + 1))
         start = random.randrange(len(ports))
         for port in [*ports[start:], *ports[:start]]:
-            with contextlib.suppress(OSError):
+            try:
                 return await bind(factory, local_addr=(local_addr[0], port), **options)
+            except OSError as error:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise  # such as no free descriptor: no other port would do
         raise OSError(f"no free UDP port from {first} to {last}")
 
     setattr(loop, "create_datagram_endpoint", bind_in_range)  # noqa: B010

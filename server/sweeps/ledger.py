@@ -137,5 +137,5 @@ def _lock(file: int, folder: Path) -> None:
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         raise Refused(f"another process runs the sweep in {folder}", code="bad_sweep", field="out") from None

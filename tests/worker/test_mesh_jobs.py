@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from tussle.lobby.uploads import NewUpload, Uploads
 from tussle.lobby.wire.http_answers import MeshView
 from tussle.server.physics.shapes import build
 from tussle.server.recordings.uploaded import BLOBS, place_of
+from tussle.worker import mesh_retention
 from tussle.worker.mesh_retention import MeshRetention
 
 CUBE = build(Recipe("box", {"size": [1.0, 1.0, 1.0]}))
@@ -206,6 +209,32 @@ async def test_what_killed_processes_left_is_removed(store: Store, tmp_path: Pat
         os.utime(paths[name], (now - age_s, now - age_s))
     await MeshRetention(store, settings, clock=lambda: now).run_pass()
     assert [name for name, path in paths.items() if path.exists()] == ["meshing/b", "uploads/b"]
+
+
+async def test_what_cannot_be_removed_is_logged(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that the disk does not give up is named in the log, and the others are removed."""
+    settings = Settings(data_dir=tmp_path, archive_url=str(tmp_path / "archive"))
+    stuck, free = tmp_path / "uploads" / "a", tmp_path / "uploads" / "b"
+    for folder in (stuck, free):
+        folder.mkdir(parents=True)
+        os.utime(folder, (0, 0))
+    remove = shutil.rmtree
+
+    def refuse(path: Path) -> None:
+        if path == stuck:
+            raise OSError(errno.EROFS, "read-only file system")
+        remove(path)
+
+    seen: list[tuple[str, str]] = []
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    monkeypatch.setattr(
+        mesh_retention.log, "warning", lambda event, *, path, error: seen.append((event, path))
+    )
+    await MeshRetention(store, settings).run_pass()
+    assert (stuck.exists(), free.exists()) == (True, False)
+    assert seen == [("not_removed", str(stuck))]
 
 
 async def test_what_a_dead_server_and_worker_left_is_removed(store: Store, tmp_path: Path) -> None:

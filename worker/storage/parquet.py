@@ -12,7 +12,7 @@ under a hidden name; the next ``open`` finishes a merge that was interrupted. A 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 import itertools
 import os
 import secrets
@@ -35,6 +35,10 @@ PARTS_MERGED = 64
 """Number of small parts in a folder that are merged into one."""
 
 MERGED = ".merged"
+
+NO_FOLDER_SYNC = (errno.EACCES, errno.EINVAL, errno.ENOTSUP)
+"""What a system answers that cannot open or sync a folder. Any other error, such as EIO, is one of the disk."""
+
 T = TypeVar("T")
 
 TYPES: dict[str, Any] = {
@@ -108,6 +112,7 @@ class ParquetSink:
         for folder in reversed(self._folders(feed)):
             parts = self._parts(folder)
             if parts:
+                _sync(folder)  # the part may be one whose folder could not be synced when it was written
                 footer = pq.read_metadata(parts[-1]).metadata
                 return Position(footer[b"last"].decode(), int(footer[b"count"]))
         return Position()
@@ -188,10 +193,13 @@ def _write(table: Any, path: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Make the names in a folder durable, where the system supports it."""
-    with contextlib.suppress(OSError):
+    """Make the names in a folder durable, where the system supports it. Raises OSError if the disk fails."""
+    try:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_SYNC:
+            raise

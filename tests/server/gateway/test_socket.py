@@ -9,6 +9,7 @@ import re
 import tomllib
 from importlib.metadata import version
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import uvicorn
@@ -25,6 +26,8 @@ from tests.support.paths import ROOT
 from tests.support.stack import until
 from tussle.lobby.errors import CloseCode
 from tussle.lobby.network import Network
+from tussle.lobby.settings import Settings
+from tussle.server.gateway import gateway as gateway_module
 from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.socket import OUTBOX_BYTES, Socket, header
 from tussle.server.limits import TokenBucket
@@ -481,3 +484,43 @@ async def test_a_connection_runs_the_handler_of_its_server() -> None:
     await server.wait_closed()
     async with asyncio.timeout(5.0):
         await asyncio.gather(*host.handler_tasks)
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (ConnectionResetError(104, "reset by peer"), []),
+        (BrokenPipeError(32, "broken pipe"), []),
+        (TimeoutError(), []),
+        (OSError(28, "no space left on device"), ["connection_failed"]),
+        (OSError(24, "too many open files"), ["connection_failed"]),
+        (FileNotFoundError(2, "no such file"), ["connection_failed"]),
+    ],
+)
+async def test_an_error_that_is_not_of_the_connection_is_logged(
+    error: OSError, logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that breaks is usual. A full disk or a missing descriptor is the server's fault: it is in the
+    log, and the client is closed with the code of a server's error."""
+    seen: list[str] = []
+    monkeypatch.setattr(gateway_module.log, "exception", seen.append)
+
+    class Broken(Socket):
+        def __init__(self) -> None:
+            self.closed_with: list[CloseCode] = []
+            self.transport = cast(Any, Transport())
+            self.protocol = cast(Any, None)
+
+        async def handshake(self, *_: object, **__: object) -> None:
+            raise error
+
+        async def close(self, code: int = 1000, reason: str = "") -> None:
+            self.closed_with.append(CloseCode(code))
+
+    count = len(inspect.signature(Gateway).parameters) - 1
+    gateway = Gateway(Settings(), *(cast(Any, Mock()) for _ in range(count)))
+    socket = Broken()
+    await gateway.handler(socket)
+    assert seen == logged
+    assert socket.closed_with == ([CloseCode.ERROR] if logged else [])
+    assert cast(Any, socket.transport).closed is not bool(logged)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -15,6 +18,7 @@ from tests.support.stack import children, until
 from tussle.lobby.settings import Settings
 from tussle.server.rtc.data_channels import DataChannels
 from tussle.server.rtc.ice_servers import configuration_of
+from tussle.server.rtc.rtc_process import use_ports
 
 
 class Owner:
@@ -99,3 +103,19 @@ async def test_a_process_that_cannot_be_started_closes_early_offers(
     await asyncio.wait([keeping])
     assert owner.ended == ["process_lost"]
     assert channels._early == [] and len(channels) == 0
+
+
+@pytest.mark.parametrize(("failure", "tried"), [(errno.EADDRINUSE, 3), (errno.EMFILE, 1)])
+async def test_only_a_port_that_is_taken_is_a_reason_to_try_another(failure: int, tried: int) -> None:
+    """Without a free descriptor the first port fails, with its own error."""
+    ports: list[int] = []
+
+    async def refuse(_: object, local_addr: tuple[str, int]) -> None:
+        ports.append(local_addr[1])
+        raise OSError(failure, os.strerror(failure))
+
+    loop = cast(asyncio.AbstractEventLoop, SimpleNamespace(create_datagram_endpoint=refuse))
+    use_ports(loop, 5000, 5002)
+    with pytest.raises(OSError, match="no free UDP port" if tried == 3 else "Too many open files"):
+        await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+    assert len(set(ports)) == tried

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -356,6 +358,34 @@ async def test_small_parts_are_merged(tmp_path: Path) -> None:
     assert len(parts(tmp_path)) == 3
     assert await ParquetSink(tmp_path).position(feed) == position
     assert query(tmp_path, "positions") == [(PARTS_MERGED + 2, PARTS_MERGED + 2)]
+
+
+async def test_a_folder_that_cannot_be_synced_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails to write the names of a folder refuses the write and the position, until it succeeds; a system
+    that cannot sync folders at all is no failure."""
+    sink, feed = ParquetSink(tmp_path), Feed("positions", "positions")
+    out = '{"x":1,"v":2,"t":3}'
+    entries = [Entry(f"{1795183709051 + n}-0", {"name": "m", "in": out, "out": out}) for n in range(2)]
+    await sink.open()
+    fsync, failure = os.fsync, errno.EIO
+
+    def fail(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(failure, os.strerror(failure))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(SinkUnavailable, match="Errno 5"):
+        await sink.write(feed, Position(), entries[:1])
+    with pytest.raises(SinkUnavailable, match="Errno 5"):
+        await ParquetSink(tmp_path).position(feed)
+    failure = errno.EINVAL
+    position = await ParquetSink(tmp_path).position(feed)
+    assert position == Position(entries[0].id, 1)
+    assert await sink.write(feed, position, entries[1:]) == Position(entries[1].id, 2)
+    assert query(tmp_path, "positions") == [(2, 2)]
 
 
 async def test_two_writers_cannot_store_the_same_entries(tmp_path: Path) -> None:
