@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -82,3 +83,83 @@ def test_every_package_is_pinned_without_an_address() -> None:
             name: installed[name] for name in pinned.keys() & installed if installed[name] != pinned[name]
         }
         assert not wrong
+
+
+def function_of(name: str) -> str:
+    """A function of ``./run``."""
+    found = re.search(rf"^{name}\(\) \{{\n.*?^\}}\n\n", (ROOT / "run").read_text(), re.M | re.S)
+    assert found
+    return found[0]
+
+
+def settings_for_uv(folder: Path, **configured: str) -> subprocess.CompletedProcess[str]:
+    """What ``./run`` says to uv where pip is configured so, by a file and by the environment."""
+    (folder / "pip.conf").write_text(
+        "[global]\nindex-url = https://one.example/simple\nretries = 2\n"
+        "extra-index-url =\n    https://two.example/simple\n    file:///three\n"
+        "[install]\nindex-url = https://four.example/simple\n[download]\npre = true\n"
+    )
+    program = 'set -eu; uv_settings=(); settings_for_uv; printf "%s\\n" "${uv_settings[@]}"'
+    return subprocess.run(
+        ["bash", "-c", function_of("settings_for_uv") + program], cwd=folder, capture_output=True, text=True,
+        check=False, timeout=60,
+        env={"PATH": os.environ["PATH"], "python": sys.executable, "PIP_CONFIG_FILE": "pip.conf", **configured},
+    )  # fmt: skip
+
+
+def test_uv_asks_the_package_indexes_of_pip(tmp_path: Path) -> None:
+    """pip's configuration in uv's variables: what is set for install counts before what is set for all commands, and
+    the environment before both. A variable of uv that is set is kept."""
+    done = settings_for_uv(
+        tmp_path,
+        PIP_FIND_LINKS="/a /b",
+        PIP_CERT="/cert.pem",
+        SSL_CERT_FILE="/own.pem",
+        PIP_DEFAULT_TIMEOUT="7",
+    )
+    assert done.returncode == 0, done.stderr
+    said = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    expected = {
+        "UV_INDEX_STRATEGY": "unsafe-best-match",  # pip, too, takes the newest of all indexes
+        "UV_DEFAULT_INDEX": "https://four.example/simple",
+        "UV_INDEX": "https://two.example/simple file:///three",
+        "UV_FIND_LINKS": "/a,/b",
+        "SSL_CERT_FILE": "/own.pem",
+        "UV_HTTP_TIMEOUT": "7",
+    }
+    assert {name: said.get(name) for name in expected} == expected  # the machine may have more
+
+
+def test_pip_installs_where_uv_has_no_such_option(tmp_path: Path) -> None:
+    done = settings_for_uv(tmp_path, PIP_NO_BINARY="numpy")
+    assert done.returncode != 0 and "no-binary" in done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_pip_installs_where_uv_fails(tmp_path: Path, works: bool) -> None:
+    """uv installs, without pip; what it cannot install, pip tries."""
+    venv = tmp_path / "venv"
+    (venv / "uv" / "bin").mkdir(parents=True)
+    for program, code in ((venv / "uv" / "bin" / "uv", 0 if works else 1), (venv / "python", 0)):
+        program.write_text(f'#!/bin/sh\necho "{program.name} $*"\nexit {code}\n')
+        program.chmod(0o755)
+    known = "settings_for_uv() { uv_settings=(UV_NO_CACHE=1); }\n"
+    done = subprocess.run(
+        ["bash", "-c", f"set -euo pipefail\n{known}{function_of('pip_install')}pip_install a b"], cwd=tmp_path,
+        env={"PATH": str(path_without_uv(tmp_path)), "root": "/", "venv": str(venv), "python": str(venv / "python")},
+        capture_output=True, text=True, check=False, timeout=20,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"uv pip install --python {venv / 'python'} a b"
+    assert [line for line in lines if line.startswith("python -m pip install ")] == (
+        [] if works else ["python -m pip install --disable-pip-version-check --no-compile a b"]
+    )
+
+
+def path_without_uv(folder: Path) -> Path:
+    """A folder with the programs that the function needs."""
+    (folder / "bin").mkdir()
+    for name in ("bash", "env", "sh"):
+        (folder / "bin" / name).symlink_to(str(shutil.which(name)))
+    return folder / "bin"
