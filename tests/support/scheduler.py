@@ -1,8 +1,8 @@
 """Distributes the tests over the processes of ``pytest -n``.
 
     a worker per core         everything: what takes longest first, then what waits for processes, then the rest
-    one more (``-n auto``)    only files that compute and wait for nothing, with a nice value: it has the time in which
-                              the others wait
+    one more (``-n auto``)    only files that compute and wait for nothing, then those that wait for a store only, with
+                              a nice value: it has the time in which the others wait
 
 A file is run by one process, and all browser tests by one process: a browser draws on the CPU, so two at a time are too
 slow for their tests, and so is a third set of servers and bots.
@@ -13,13 +13,14 @@ from __future__ import annotations
 import functools
 import os
 import re
+from enum import IntEnum
 from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.paths import ROOT
 
-__all__ = ["NICE", "Scheduler", "is_spare", "worker_count"]
+__all__ = ["NICE", "Scheduler", "Waits", "is_spare", "waits", "worker_count"]
 
 BROWSER = "tests/player/web"
 
@@ -50,11 +51,14 @@ NICE = 10
 """Nice value of the worker beyond the cores."""
 
 WAITS = re.compile(
-    r"\basync def|\bsubprocess\b|\bthreading\b|\bimport socket\b|\bmultiprocessing\b|\bsleep\(|\bperf_counter\b"
-    r"|\bmonotonic\b|\bprocess_time\b|\bthread_time\b|\bdistributed\b"
-    r"|support\.(stack|witness|stranger|gateway|http|person|one_store|notebooks)\b|\bstore_url\b"
+    r"\bsubprocess\b|\bthreading\b|\bimport socket\b|\bmultiprocessing\b|\bsleep\(|\bperf_counter\b"
+    r"|\bmonotonic\b|\bprocess_time\b|\bthread_time\b|\bdistributed\b|\basyncio\.timeout\b|\bwait_for\b"
+    r"|support\.(stack|witness|stranger|gateway|http|person|one_store|notebooks)\b"
 )
 """A word of a file that waits for something, or measures time. A time limit of pytest does neither."""
+
+WAITS_FOR_STORE = re.compile(r"\basync def|\bstore_url\b")
+"""A word of a file that waits for a store, at least."""
 
 COMPUTE = (
     "tests/golden/test_golden.py",
@@ -82,10 +86,27 @@ def is_spare(worker: str, count: int) -> bool:
     return count > _cores() and worker == f"gw{count - 1}"
 
 
+class Waits(IntEnum):
+    """What a file waits for."""
+
+    NOTHING = 0
+    STORE = 1
+    ANYTHING = 2
+
+
 @functools.cache
-def _waits(scope: str) -> bool:
+def waits(scope: str) -> Waits:
+    """What this file waits for, or a fixture that it may use with it."""
     path = ROOT / scope
-    return scope not in COMPUTE and (not path.is_file() or WAITS.search(path.read_text()) is not None)
+    if scope in COMPUTE:
+        return Waits.NOTHING
+    if not path.is_file() or WAITS.search(text := path.read_text()):
+        return Waits.ANYTHING
+    if not WAITS_FOR_STORE.search(text):
+        return Waits.NOTHING
+    fixtures = [folder / "conftest.py" for folder in path.parents if ROOT / "tests" in folder.parents]
+    near = any(one.is_file() and WAITS.search(one.read_text()) for one in fixtures)
+    return Waits.ANYTHING if near else Waits.STORE
 
 
 class Scheduler(LoadScopeScheduling):
@@ -97,7 +118,7 @@ class Scheduler(LoadScopeScheduling):
     def _next_unit(self, node: Any) -> str | None:
         """The unit that this worker takes next; None if there is none for it."""
         spare = is_spare(node.gateway.id, self.numnodes)
-        units = [scope for scope in self.workqueue if not (spare and _waits(scope))]
+        units = [scope for scope in self.workqueue if not (spare and waits(scope) is Waits.ANYTHING)]
         return min(units, key=_spare_place if spare else _place, default=None)
 
     def _assign_work_unit(self, node: Any) -> None:
@@ -114,11 +135,14 @@ class Scheduler(LoadScopeScheduling):
 
 
 def _place(scope: str) -> int:
-    if _waits(scope):
-        return next((place for place, name in enumerate(LONGEST) if scope.startswith(name)), len(LONGEST))
+    last = len(LONGEST)
+    if waits(scope) is Waits.ANYTHING:
+        return next((place for place, name in enumerate(LONGEST) if scope.startswith(name)), last)
+    if waits(scope) is Waits.STORE:
+        return last + 1
     longest = LONGEST_COMPUTE.index(scope) if scope in LONGEST_COMPUTE else len(LONGEST_COMPUTE)
-    return len(LONGEST) + 1 + longest
+    return last + 2 + longest
 
 
-def _spare_place(scope: str) -> bool:
-    return scope in LONGEST_COMPUTE
+def _spare_place(scope: str) -> tuple[Waits, bool]:
+    return waits(scope), scope in LONGEST_COMPUTE
