@@ -19,10 +19,10 @@ from typing import Any, Protocol
 
 import fsspec
 
-__all__ = ["Files", "ReadsFiles", "read_local"]
+__all__ = ["READ_BYTES", "Files", "ReadsFiles", "read_whole"]
 
 READ_BYTES = 2**28
-"""A larger local file is not read: a chunk has about 1 MiB, and a reader holds the whole file [B]."""
+"""A larger file is not read: a chunk has about 1 MiB, and a reader holds the whole file [B]."""
 
 SIZE_TRIES = 5
 """How often the size of a folder is asked for while its files come and go."""
@@ -45,29 +45,17 @@ class Files:
         self._local = "file" in self._fs.protocol
         self._folders: set[str] = set()
 
-    @staticmethod
-    def _ask(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        try:
-            return call(*args, **options)
-        except OSError:
-            raise
-        except Exception as error:  # an object store that is out of reach
-            raise OSError(errno.EIO, f"{type(error).__name__}: {error}") from error
-
     def below(self, folder: str) -> Files:
         """The files below a folder."""
         return Files(f"{self.url.rstrip('/')}/{folder}")
 
     def read(self, path: str) -> bytes:
-        """Raises FileNotFoundError. A local file is a regular one of at most READ_BYTES."""
-        if self._local:
-            return read_local(f"{self._root}/{path}", READ_BYTES)
-        data: bytes = self._ask(self._fs.cat_file, f"{self._root}/{path}")
-        return data
+        """A file of at most READ_BYTES. Raises FileNotFoundError."""
+        return read_whole(self._fs, f"{self._root}/{path}", READ_BYTES)
 
     def write(self, path: str, data: bytes) -> None:
         if not self._local:
-            self._ask(self._fs.pipe_file, f"{self._root}/{path}", data)
+            _ask(self._fs.pipe_file, f"{self._root}/{path}", data)
             return
         with self._replaced(path) as other:
             other.write_bytes(data)
@@ -75,7 +63,7 @@ class Files:
     def put(self, source: Path, path: str) -> None:
         """Copy a local file here."""
         if not self._local:
-            self._ask(self._fs.put_file, str(source), f"{self._root}/{path}")
+            _ask(self._fs.put_file, str(source), f"{self._root}/{path}")
             return
         with self._replaced(path) as other:
             shutil.copyfile(source, other)
@@ -99,13 +87,16 @@ class Files:
                 self._folders.discard(folder)
             raise
 
-    def fetch(self, path: str, target: Path) -> None:
-        """Copy a file to a local one. Raises FileNotFoundError."""
-        self._ask(self._fs.get_file, f"{self._root}/{path}", str(target))
+    def fetch(self, path: str, target: Path, most_bytes: int = READ_BYTES) -> None:
+        """Copy a file of at most ``most_bytes`` to a local one. Raises FileNotFoundError."""
+        place = f"{self._root}/{path}"
+        if int(_ask(self._fs.info, place).get("size") or 0) > most_bytes:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), place)
+        _ask(self._fs.get_file, place, str(target))
 
     def exists(self, path: str) -> bool:
         self._fs.invalidate_cache()
-        found: bool = self._ask(self._fs.exists, f"{self._root}/{path}" if path else self._root)
+        found: bool = _ask(self._fs.exists, f"{self._root}/{path}" if path else self._root)
         return found
 
     def list(self, folder: str = "") -> list[str]:
@@ -113,7 +104,7 @@ class Files:
         self._fs.invalidate_cache()
         place = f"{self._root}/{folder}".rstrip("/")
         try:
-            found: list[Any] = self._ask(self._fs.ls, place, detail=False)
+            found: list[Any] = _ask(self._fs.ls, place, detail=False)
         except FileNotFoundError:
             return []
         return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found)
@@ -123,13 +114,13 @@ class Files:
         for _ in range(SIZE_TRIES):
             with suppress(FileNotFoundError):  # a file was removed after it was listed
                 self._fs.invalidate_cache()
-                return int(self._ask(self._fs.du, f"{self._root}/{folder}"))
+                return int(_ask(self._fs.du, f"{self._root}/{folder}"))
         return 0
 
     def written(self, path: str) -> float:
         """When a file or folder was written [s since 1970]; 0 if the file system does not say."""
         try:
-            about: dict[str, Any] = self._ask(self._fs.info, f"{self._root}/{path}")
+            about: dict[str, Any] = _ask(self._fs.info, f"{self._root}/{path}")
         except FileNotFoundError:
             return 0.0
         for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
@@ -146,17 +137,44 @@ class Files:
             Path(self._root, path).unlink(missing_ok=True)
             return
         with suppress(FileNotFoundError):
-            self._ask(self._fs.rm_file, f"{self._root}/{path}")
+            _ask(self._fs.rm_file, f"{self._root}/{path}")
 
     def remove(self, path: str) -> None:
         """Remove a file or a folder with everything in it. Nothing happens if there is none."""
         self._folders.clear()
         self._fs.invalidate_cache()
         with suppress(FileNotFoundError):
-            self._ask(self._fs.rm, f"{self._root}/{path}".rstrip("/"), recursive=True)
+            _ask(self._fs.rm, f"{self._root}/{path}".rstrip("/"), recursive=True)
 
 
-def read_local(path: str, most_bytes: int) -> bytes:
+def read_whole(files: Any, path: str, most_bytes: int) -> bytes:
+    """The bytes of one file of a file system of fsspec. Raises FileNotFoundError, or OSError, also for a longer one."""
+    if "file" in files.protocol:
+        return _read_local(path, most_bytes)
+    try:
+        data: bytes = _ask(files.cat_file, path, start=0, end=most_bytes + 1)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with suppress(OSError):
+            if _ask(files.info, path).get("size") == 0:
+                return b""  # object stores have no range of an empty file
+        raise
+    if len(data) > most_bytes:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+    return data
+
+
+def _ask(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    try:
+        return call(*args, **options)
+    except OSError:
+        raise
+    except Exception as error:  # an object store that is out of reach
+        raise OSError(errno.EIO, f"{type(error).__name__}: {error}") from error
+
+
+def _read_local(path: str, most_bytes: int) -> bytes:
     """The bytes of a regular file of the local disk. Raises OSError, also for a longer file and for what is no file: a
     named pipe would keep the thread waiting for a writer, and a device has no end."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:

@@ -58,9 +58,9 @@ class MeshFiles:
         """Whether another realm has meshes here."""
         return any(name.startswith(MARK) and name != f"{MARK}{self._realm}" for name in self._files.list())
 
-    def fetch(self, sha256: str, kind: str, target: Path) -> None:
-        """Copy a file to a local one. Raises FileNotFoundError."""
-        self._files.fetch(_name(sha256, kind), target)
+    def fetch(self, sha256: str, kind: str, target: Path, most_bytes: int) -> None:
+        """Copy a file of at most ``most_bytes`` to a local one. Raises FileNotFoundError."""
+        self._files.fetch(_name(sha256, kind), target, most_bytes)
 
     def read(self, sha256: str) -> bytes:
         """The bytes of a ready mesh. Raises FileNotFoundError, and OSError if they are not those that were stored."""

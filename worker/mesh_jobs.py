@@ -24,6 +24,7 @@ import msgspec
 
 from tussle.lobby.backoff import Backoff
 from tussle.lobby.errors import StoreError
+from tussle.lobby.files import READ_BYTES
 from tussle.lobby.ids import new_secret
 from tussle.lobby.launch import bare_environment, module_command
 from tussle.lobby.logs import get_logger
@@ -141,7 +142,9 @@ class MeshJobs:
             job = _Job(entry, sha256, attempt, Path(name))
             source = job.folder / f"mesh{form}"
             try:
-                await asyncio.to_thread(self._files.fetch, sha256, UPLOAD, source)
+                # The server has checked the size when it was sent; MESH_BYTES may be smaller by now.
+                most = max(READ_BYTES, self._settings.mesh_bytes)
+                await asyncio.to_thread(self._files.fetch, sha256, UPLOAD, source, most)
             except FileNotFoundError:
                 line = _Line(refused=_Refusal(MeshFault.GAVE_UP, "the file that was sent is gone"))
             else:

@@ -18,11 +18,10 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import fsspec
 
-from tussle.lobby.files import Files
+from tussle.lobby.files import READ_BYTES, Files, read_whole
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.logs import get_logger
 from tussle.lobby.mesh_files import READY, UPLOAD, MeshFiles
@@ -139,8 +138,7 @@ class MeshRetention:
         async for data in self._documents():
             look(data)
         for place in self._places:
-            for data in await asyncio.to_thread(_all_described, place):
-                look(data)
+            await asyncio.to_thread(_look_below, place, look)
         await self._look_in_tables(look)
         return used
 
@@ -198,12 +196,13 @@ def _described(address: str) -> Iterator[bytes]:
             name = path.rstrip("/").rsplit("/", 1)[-1]
             if name.startswith("manifest-") or name == "zarr.json":
                 with contextlib.suppress(FileNotFoundError):  # the other retention removed it
-                    data: Any = files.cat_file(path)
-                    yield bytes(data)
+                    yield read_whole(files, path, READ_BYTES)
 
 
-def _all_described(address: str) -> list[bytes]:
-    return list(_described(address))
+def _look_below(address: str, look: Callable[[bytes], None]) -> None:
+    """Look at one document after the other: there may be any number of sessions."""
+    for data in _described(address):
+        look(data)
 
 
 def _clear(folder: Path, before: float) -> None:

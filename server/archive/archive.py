@@ -31,7 +31,7 @@ import fsspec
 import msgspec
 
 from tussle.lobby.daemon_thread import run_in_daemon_thread
-from tussle.lobby.files import read_local
+from tussle.lobby.files import read_whole
 from tussle.lobby.logs import get_logger, short
 from tussle.server.archive.parts import (
     HASH_BYTES,
@@ -63,7 +63,7 @@ CHECKPOINT_TICKS = 600
 """Ticks between two checkpoints in the archive; a verification may start at any of them."""
 
 FILE_BYTES = 2**31
-"""A larger local file is not read: its reader holds the whole file [B]."""
+"""A larger file is not read: its reader holds the whole file [B]."""
 
 PATIENCE_S = 5.0
 """How long a session waits for a write [s]. A slower write continues in its thread; no later flush waits for it."""
@@ -106,11 +106,7 @@ class Archive:
 
     def read(self, session: str, name: str) -> bytes:
         """The bytes of one file. Raises OSError."""
-        path = f"{self._root}/{session}/{name}"
-        if self._local:
-            return read_local(path, FILE_BYTES)
-        data: bytes = self._fs.cat_file(path)
-        return data
+        return read_whole(self._fs, f"{self._root}/{session}/{name}", FILE_BYTES)
 
     def write(self, session: str, name: str, data: bytes) -> None:
         """Write one file, atomically."""
