@@ -37,14 +37,6 @@ def leave(mira: Person) -> None:
     mira.page.wait_for_selector("[data-test=find]")
 
 
-def go_elsewhere(mira: Person) -> None:
-    """Leave a page that asks for something that does not exist, again and again. The browser itself notes every answer
-    that is an error."""
-    mira.go()
-    mira.page.wait_for_selector("[data-test=find]")
-    mira.wrong.clear()
-
-
 def choose(mira: Person, mode: str) -> None:
     mira.page.click(f"[aria-label=Mode] [role=radio]:has-text('{mode}')")
 
@@ -161,12 +153,22 @@ def test_a_player_that_nobody_knows(mira: Person) -> None:
     mira.go("/#/p/p22222222222")
     mira.page.wait_for_selector("[data-test=no-profile] >> text=No such player")
     check(mira, "no-player")
-    go_elsewhere(mira)
+    mira.wrong.clear()  # the browser itself notes every answer that is an error
 
 
 def test_a_code_that_leads_nowhere(mira: Person) -> None:
-    """The door of a session that does not exist."""
+    """The door of a session that does not exist. It asks once: no later session gets that code."""
+    asked: list[str] = []
+
+    def note(request: Any) -> None:
+        if request.url.endswith("/api/sessions/zzzzzzzz"):
+            asked.append(request.method)
+
+    mira.page.on("request", note)
     mira.go("/#/s/zzzzzzzz")
     mira.page.wait_for_selector("[data-test=door] >> text=No session")
     check(mira, "door")
-    go_elsewhere(mira)
+    mira.page.wait_for_timeout(3500)  # two looks at a session that is there
+    mira.page.remove_listener("request", note)
+    assert asked == ["GET"]
+    mira.wrong.clear()  # the browser itself notes every answer that is an error

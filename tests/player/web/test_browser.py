@@ -3,6 +3,7 @@ accessibility."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import Any
@@ -283,6 +284,32 @@ def test_one_drags_a_body_and_another_sees_it_move(person: Any) -> None:
     kei.until("window.__test.state().box.frozen")
     kei.page.click("[data-test=leave]")
     mira.page.click("[data-test=leave]")
+
+
+def test_a_run_that_the_store_has_forgotten_is_not_asked_for_again(person: Any) -> None:
+    """The page follows a run over the streams until it is done, or until the server says that there is none."""
+    ada = person("Ada")
+    asked: list[str] = []
+
+    def forget(route: Any) -> None:
+        asked.append(route.request.url)
+        problem = {"code": "no_such_run", "detail": "there is no such run", "status": 404}
+        route.fulfill(status=404, content_type="application/problem+json", body=json.dumps(problem))
+
+    ada.page.route("**/api/springs/*", forget)
+    ada.go()
+    ada.page.fill("#name", "Ada")
+    ada.page.click("text=Spring")
+    ada.page.check("text=New lobbies by code only")
+    ada.page.click("[data-test=open]")
+    ada.page.click("[data-test=ready]")
+    ada.page.wait_for_selector("[data-test=plot]")
+    with ada.page.expect_response("**/api/springs/*"):
+        ada.page.click("[data-test=trigger]")
+    ada.page.wait_for_timeout(1500)  # six more looks
+    assert len(asked) == 1
+    ada.page.unroute("**/api/springs/*")
+    ada.wrong.clear()  # the browser itself notes every answer that is an error
 
 
 def test_the_button_starts_a_run_of_the_spring_damper(person: Any) -> None:

@@ -160,12 +160,14 @@ function Door({ token }: { token: string }) {
         online.value = true;
       } catch (error) {
         if (stopped) return;
-        if (error instanceof Refused && error.status === 404) setView("missing");
-        else online.value = false;
+        if (error instanceof Refused && error.status === 404) {
+          setView("missing");
+          clearInterval(timer); // no session gets a code that was asked for
+        } else online.value = false;
       }
     };
-    void look();
     const timer = setInterval(() => void look(), 1500);
+    void look();
     return () => {
       stopped = true;
       clearInterval(timer);

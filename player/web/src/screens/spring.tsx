@@ -14,6 +14,7 @@ import { NumberField, shortNumber } from "../ui/fields";
 import { Plot } from "../ui/plot";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
+import { Refused } from "../wire/calls";
 import type { Stage } from "../stage/stage";
 import { expose } from "../ui/probe";
 
@@ -49,8 +50,9 @@ function useStreams(): [Streamed | null, (name: string, start: { x: number; v: n
         after = seen.after;
         done = seen.done;
         setRun((now) => now && withPoll(now, seen));
-      } catch {
-        // the server is away: the next look goes on where this one would have
+      } catch (error) {
+        // The store has forgotten the run. Else the server is away: the next look goes on where this one would have.
+        done = error instanceof Refused && error.status === 404;
       }
       if (!stopped && !done) timer = window.setTimeout(() => void look(), POLL_MS);
     };
