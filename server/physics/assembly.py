@@ -44,6 +44,8 @@ __all__ = [
     "solve_system",
 ]
 
+FARTHEST = 1e9
+"""How far a node moves along a direction at most [m]: rounding alone is a tenth of a micrometre so far away."""
 ARMINGS = 5
 """The most times that a direction is computed, with more limits and motors of joints armed each time."""
 
@@ -57,21 +59,20 @@ def find_newton_direction(t, springs, params, islands, island, w, c, lag, store,
     the direction is computed again with 0 if the matrix is not positive definite, or if a node moves farther than
     ``longest`` [m] along an axis: a direction of a nearly indefinite matrix is longer by far.
     w: Workspace; c: Pairs, whose bounds and weights belong to the iterate; lag: Lagged. While the system is built,
-    w.direction holds the gradient. store: memory of an earlier system. Returns that of this one.
+    w.direction holds the gradient. store: memory of an earlier system. Returns that of this one, and whether there is
+    a direction: none where a node would move farther than FARTHEST, or where the solution is no number.
     """
     row = ContactRow(np.empty(16, np.int64), np.empty(16), np.empty(3), np.empty((3, 3)), np.empty((3, 12)))
     system, store = lay_out(t, springs, params, islands, island, w, c, lag, row, store)
     _fill_system(t, springs, params, islands, island, w, c, lag, row, system, kept)
-    if solve_system(t, islands, island, w, system, kept > 0.0, longest):
-        return store
+    if kept <= 0.0:
+        return store, solve_system(t, islands, island, w, system, False, FARTHEST)
+    if solve_system(t, islands, island, w, system, True, longest):
+        return store, True
     system.data[:] = 0.0
-    for m in range(islands.member_start[island], islands.member_start[island + 1]):
-        for v in range(t.node_start[islands.members[m]], t.node_start[islands.members[m] + 1]):
-            for k in range(3):
-                w.direction[v, k] = 0.0
+    clear_direction(t, islands, island, w)
     _fill_system(t, springs, params, islands, island, w, c, lag, row, system, 0.0)
-    solve_system(t, islands, island, w, system, False, np.inf)
-    return store
+    return store, solve_system(t, islands, island, w, system, False, FARTHEST)
 
 
 @inner
@@ -84,10 +85,7 @@ def find_jointed_direction(t, joints, springs, params, islands, island, w, c, la
     armed = np.zeros((joints.links.shape[0], 2), np.int64)
     first, last = islands.member_start[island], islands.member_start[island + 1]
     for _ in range(ARMINGS):
-        for m in range(first, last):
-            for v in range(t.node_start[islands.members[m]], t.node_start[islands.members[m] + 1]):
-                for k in range(3):
-                    w.direction[v, k] = 0.0
+        clear_direction(t, islands, island, w)
         cliques, begins = _collect_cliques(t, springs, params, islands, island, c, lag, row)
         cliques, begins = add_joint_cliques(t, joints, islands, island, cliques, begins)
         system, store = plan_elimination(
@@ -95,10 +93,20 @@ def find_jointed_direction(t, joints, springs, params, islands, island, w, c, la
         )
         _fill_system(t, springs, params, islands, island, w, c, lag, row, system, 0.0)
         add_joints(t, joints, islands, island, w, armed, system)
-        solve_system(t, islands, island, w, system, False, np.inf)
+        if not solve_system(t, islands, island, w, system, False, FARTHEST):
+            return store, False
         if not arm_limits(t, joints, islands, island, w, armed):
             break
-    return store
+    return store, True
+
+
+@inner
+def clear_direction(t, islands, island, w):
+    """Set w.direction of the bodies of an island to zero."""
+    for m in range(islands.member_start[island], islands.member_start[island + 1]):
+        for v in range(t.node_start[islands.members[m]], t.node_start[islands.members[m] + 1]):
+            for k in range(3):
+                w.direction[v, k] = 0.0
 
 
 @inner
@@ -133,10 +141,7 @@ def lay_out(t, springs, params, islands, island, w, c, lag, row, store):
     """
     members = islands.members
     first, last = islands.member_start[island], islands.member_start[island + 1]
-    for m in range(first, last):
-        for v in range(t.node_start[members[m]], t.node_start[members[m] + 1]):
-            for k in range(3):
-                w.direction[v, k] = 0.0
+    clear_direction(t, islands, island, w)
     cliques, clique_start = _collect_cliques(t, springs, params, islands, island, c, lag, row)
     return plan_elimination(t, members, first, last, cliques, clique_start, w.place, w.front, store)
 
@@ -447,9 +452,8 @@ def add_friction(t, params, islands, island, w, lag, system, row, columns):
 
 @inner
 def solve_system(t, islands, island, w, system, strict, longest):
-    """Turn the gradient in w.direction into the Newton direction. Returns whether the direction is good: always, unless
-    ``strict``; then the matrix must be positive definite, and no node may move farther than ``longest`` [m] along an
-    axis. w.direction is of no use otherwise.
+    """Turn the gradient in w.direction into the Newton direction. Returns whether it is good, else it is of no use: no
+    node may move farther than ``longest`` [m] along an axis, and if ``strict``, the matrix must be positive definite.
     """
     t, islands, w, system = borrow(t), borrow(islands), borrow(w), borrow(system)
     if not factorise(system, strict) and strict:
@@ -457,7 +461,7 @@ def solve_system(t, islands, island, w, system, strict, longest):
     direction = w.direction
     right = np.empty(3 * system.first[system.first.shape[0] - 1])
     first, last = islands.member_start[island], islands.member_start[island + 1]
-    size = 0.0
+    good = True
     for turn in range(2):
         for m in range(first, last):
             body = islands.members[m]
@@ -469,10 +473,10 @@ def solve_system(t, islands, island, w, system, strict, longest):
                         right[3 * w.place[v] + k] = -direction[v, k]
                     else:
                         direction[v, k] = right[3 * w.place[v] + k]
-                        size = max(size, abs(direction[v, k]))
+                        good = good and abs(direction[v, k]) < longest  # not where it is no number
         if turn == 0:
             solve(system, right)
-    return not strict or size < longest
+    return good
 
 
 @inner

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tussle.server.physics.elasticity import determinant, energy_density, point_derivatives
+from tussle.server.physics.elasticity import FLATTEST, determinant, energy_density, point_derivatives
 from tussle.server.physics.elimination import find_entry
 from tussle.server.physics.jit import inner, kernel
 
@@ -53,9 +53,11 @@ def mean_deformation(x, patch_first, patch_nodes, patch_slopes, p, f):
 
 @kernel
 def patch_energy(q, patch_first, patch_nodes, patch_slopes, patch_volume, patch_mu, patch_lam, p, f):
-    """Return the energy of the mean strain of patch p [J], inf if it is inverted. f: scratch, shape (3, 3)."""
+    """Return the energy of the mean strain of patch p [J], inf if its volume is not above FLATTEST. f: scratch, shape
+    (3, 3).
+    """
     det = mean_deformation(q, patch_first, patch_nodes, patch_slopes, p, f)
-    if det <= 0.0:
+    if det <= FLATTEST:
         return np.inf
     return patch_volume[p] * energy_density(f, det, patch_mu[p], patch_lam[p])
 

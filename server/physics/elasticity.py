@@ -24,6 +24,7 @@ from tussle.server.physics.jit import inlined, inner, kernel
 from tussle.server.physics.world_state import Floats
 
 __all__ = [
+    "FLATTEST",
     "affine_energy",
     "affine_gradient",
     "affine_hessian",
@@ -37,6 +38,8 @@ __all__ = [
 
 FLAT = 0.5
 """The share of its volume below which an affine body resists with an energy that has no bound."""
+FLATTEST = 1e-12
+"""The volume at which a body counts as inverted, in units of that at rest. Below it rounding decides on the sign."""
 CLAMP_LIMIT = 0.3
 """How far the coefficient c of an element may be clamped to make its Hessian positive, in units of mu; see
 point_derivatives.
@@ -58,12 +61,13 @@ def _affine_volume(q, start):
 
 @kernel
 def affine_energy(q, start, stiffness):
-    """Return the energy [J] of the affine body whose nodes start at row ``start`` of q, inf if it is inverted.
+    """Return the energy [J] of the affine body whose nodes start at row ``start`` of q, inf if it is not above
+    FLATTEST.
 
     stiffness: in Pa m^3.
     """
     share = _affine_volume(q, start)
-    if share <= 0.0:
+    if share <= FLATTEST:
         return np.inf
     energy = 0.0
     if share < FLAT:
@@ -179,12 +183,12 @@ def energy_density(f, det, mu, lam):
 
 @kernel
 def tet_energy(q, tets, e, inverse, volume, mu, lam, f):
-    """Return the energy [J] of tetrahedron e, inf if it is inverted. f: scratch, shape (3, 3).
+    """Return the energy [J] of tetrahedron e, inf if it is not above FLATTEST. f: scratch, shape (3, 3).
 
     Takes whole arrays and the number of a row: cutting a row out of an array costs as much as the arithmetic.
     """
     det = _deformation(q, tets, e, inverse, f)
-    if det <= 0.0:
+    if det <= FLATTEST:
         return np.inf
     return volume[e] * energy_density(f, det, mu[e], lam[e])
 

@@ -122,7 +122,8 @@ def _eliminate(data, start, width, tiles, height, rest, rest_at, pivots):
 def factorise(system, strict):
     """Overwrite the entries of a System with its lower Cholesky factor. Returns whether it is positive definite.
 
-    strict: stop at the first front that is not, with no factor. Otherwise its pivots that are not positive become tiny.
+    strict: stop at the first front that is not, with no factor. Otherwise its pivots that are not positive become very
+    large, and the factor is that of a positive definite matrix.
     """
     positive = True
     fronts = system.first.shape[0] - 1

@@ -231,7 +231,7 @@ def search_line(t, joints, springs, params, islands, i, w, c, lag, energy, halvi
             known = True
             energy[i] = trial
             share = longest
-        elif trial <= energy[i] + 1e-12 * abs(energy[i]):
+        elif trial < np.inf and trial <= energy[i] + 1e-12 * abs(energy[i]):
             energy[i] = trial
             return True, share, longest
         else:

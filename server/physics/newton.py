@@ -276,13 +276,19 @@ def _restart_joined_bodies(t, w, islands, done, step_size, last_size):
                 done[b] = False
                 step_size[b] = 0.0
                 last_size[b] = np.inf
-                for n in range(t.node_start[b], t.node_start[b + 1]):
-                    for k in range(3):
-                        w.direction[n, k] = 0.0
-                for v in range(t.vertex_start[b], t.vertex_start[b + 1]):
-                    w.travel[v] = 0.0
-                    for k in range(3):
-                        w.x_trial[v, k] = w.x[v, k]
+                _hold_body(t, w, b)
+
+
+@inner
+def _hold_body(t, w, b):
+    """Set the direction of a body to zero, and its trial position to its iterate."""
+    for n in range(t.node_start[b], t.node_start[b + 1]):
+        for k in range(3):
+            w.direction[n, k] = 0.0
+    for v in range(t.vertex_start[b], t.vertex_start[b + 1]):
+        w.travel[v] = 0.0
+        for k in range(3):
+            w.x_trial[v, k] = w.x[v, k]
 
 
 @inlined
@@ -445,18 +451,26 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
                 if done[islands.members[islands.member_start[i]]]:
                     continue
                 running = True
+                found = True
                 if guessing:
                     _set_guess(t, params, islands, i, w, c, coast)
                 elif joints.links.shape[0] == 0:
-                    store = find_direction(
+                    store, found = find_direction(
                         t, springs, params, islands, i, w, c, lag, store, last_size, iterations
                     )
                 else:
-                    store = find_jointed_direction(t, joints, springs, params, islands, i, w, c, lag, store)
+                    store, found = find_jointed_direction(
+                        t, joints, springs, params, islands, i, w, c, lag, store
+                    )
+                converged = converged and found
                 for m in range(islands.member_start[i], islands.member_start[i + 1]):
                     b = islands.members[m]
-                    step_size[b], searched[b] = limit_direction(t, w, b)
-                    stale = stale or searched[b]
+                    if found:
+                        step_size[b], searched[b] = limit_direction(t, w, b)
+                        stale = stale or searched[b]
+                    else:  # the island stays at its iterate
+                        done[b] = True
+                        _hold_body(t, w, b)
             if not running:
                 break
             iterations += 0 if guessing else 1

@@ -28,6 +28,9 @@ STALLS_MAX = 3
 """Stalled line searches in a row after which the barriers of an island become stiffer."""
 STIFFER = 8.0
 """How much stiffer they become."""
+STIFFEST = 8.0**6
+"""How stiff they become at most, in units of their own stiffness. The matrix of one that is 1e15 times as stiff has no
+digit left for the inertia of its bodies."""
 DEEP = 0.2
 """Only an island with a contact nearer than this share of dhat becomes stiffer."""
 
@@ -36,10 +39,11 @@ DEEP = 0.2
 def find_direction(t, springs, params, islands, i, w, c, lag, store, last_size, iterations):
     """Write the Newton direction of an island into w.direction.
 
-    store: memory of an earlier system. Returns that of this one. last_size: largest displacement of each body along the
-    direction before [m], inf if there is none. The sum of all terms may be positive although some are not: the minimum
-    itself is such a place. There Newton's method converges quadratically with the whole Hessian, and slowly with each
-    term projected on its own.
+    store: memory of an earlier system. Returns that of this one, and whether there is a direction. last_size: largest
+    displacement of each body along the direction before [m], inf if there is none.
+
+    The sum of all terms may be positive although some are not: the minimum itself is such a place. There Newton's
+    method converges quadratically with the whole Hessian, and slowly with each term projected on its own.
     """
     last = 0.0
     for m in range(islands.member_start[i], islands.member_start[i + 1]):
@@ -68,7 +72,7 @@ def stiffen_stalled(islands, i, c, dhat, longest, stalls, stiffness):
     count = count + 1 if longest < STALLED else 0
     for p in range(islands.pair_start[i], islands.pair_start[i + 1]):
         nearest = min(nearest, c.bound[p])
-    stiffer = count >= STALLS_MAX and nearest < DEEP * dhat
+    stiffer = count >= STALLS_MAX and nearest < DEEP * dhat and factor < STIFFEST
     if stiffer:
         count = 0
         factor *= STIFFER

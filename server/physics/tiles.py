@@ -25,8 +25,10 @@ __all__ = ["TILE", "TILE_SIZE", "factor_tile", "solve_tile", "subtract_product"]
 TILE = 12
 """Unknowns along a side of a tile: an affine body, or four nodes."""
 TILE_SIZE = TILE * TILE
-PIVOT_MIN = 1e-12
-"""The square of the smallest pivot."""
+PIVOT_MIN = 1e-60
+"""The square of the smallest pivot that counts as positive: its inverse does not overflow."""
+PIVOT_FIXED = 1e60
+"""What stands for one that does not: its unknown hardly moves, so the solution stays bounded."""
 LANES = 4
 QUARTER = ir.VectorType(ir.DoubleType(), LANES)
 
@@ -149,13 +151,16 @@ def factor_tile(data, at, pivots):
     """Factorise a symmetric tile in place (lower Cholesky) and write the inverses of the pivots. Returns whether it is
     positive definite.
 
-    A pivot that is not positive, or that rounding made negative, becomes tiny.
+    A pivot that is not positive, or that rounding made negative, becomes PIVOT_FIXED squared.
     """
     positive = True
     for j in range(TILE):
         column = at + TILE * j
-        positive = positive and data[column + j] > 0.0
-        pivot = math.sqrt(max(data[column + j], PIVOT_MIN))
+        pivot = PIVOT_FIXED
+        if data[column + j] > PIVOT_MIN:
+            pivot = math.sqrt(data[column + j])
+        else:
+            positive = False
         inverse = 1.0 / pivot
         pivots[j] = inverse
         data[column + j] = pivot

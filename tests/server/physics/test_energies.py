@@ -11,7 +11,7 @@ from tests.support.interpreted import as_python
 from tussle.server.physics import barrier as barriers
 from tussle.server.physics import distance, elasticity, friction, spring_forces
 from tussle.server.physics.distance import EDGE_EDGE, POINT_FACE
-from tussle.server.physics.elasticity import CLAMP_LIMIT
+from tussle.server.physics.elasticity import CLAMP_LIMIT, FLATTEST
 from tussle.server.physics.kernel_arrays import Springs
 from tussle.server.physics.world_state import Floats
 
@@ -223,3 +223,17 @@ def test_spring(limit: float) -> None:
     assert np.linalg.norm(out) <= limit * (1 + 1e-12)
     numeric = curvature(gradient, q).reshape(3, 3, 3, 3)[0, :, 0, :] / weights[0] ** 2
     assert hessian == pytest.approx(numeric, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize(("volume", "counts"), [(2.0, True), (0.5, False)])
+def test_a_body_is_inverted_before_rounding_decides(volume: float, counts: bool) -> None:
+    """Below FLATTEST the sign of a determinant is that of rounding: the energy is infinite already there."""
+    flat = np.diag([1.0, 1.0, volume * FLATTEST])
+    affine = affine_energy(np.vstack([np.zeros(3), flat]), 0, 1e6)
+    corners = np.vstack([np.zeros(3), flat])
+    one = np.ones(1)
+    tet = tet_energy(
+        corners, np.arange(4)[None], 0, np.eye(3)[None], one, one, one, np.empty((3, 3))
+    )  # fmt: skip
+    assert np.isfinite([affine, tet]).all() == counts
+    assert np.isinf([affine, tet]).all() != counts
