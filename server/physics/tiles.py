@@ -28,7 +28,7 @@ TILE_SIZE = TILE * TILE
 PIVOT_MIN = 1e-60
 """The square of the smallest pivot that counts as positive: its inverse does not overflow."""
 PIVOT_FIXED = 1e60
-"""What stands for one that does not: its unknown hardly moves, so the solution stays bounded."""
+"""What takes the place of one that does not: its unknown hardly moves, so the solution stays bounded."""
 LANES = 4
 QUARTER = ir.VectorType(ir.DoubleType(), LANES)
 
