@@ -18,6 +18,7 @@
     `-- ServerFault          a fault of the server; logged with its traceback, only the code is sent
         |-- StoreError       the store did not answer, or sent an invalid reply
         |   `-- ScriptError  a Lua script failed; repeating the call does not help
+        |-- DamagedData      what the store keeps cannot be read
         |-- Fenced           another server holds the session; the caller stops
         |-- SolverFailed     a solver process died, hung or could not step
         `-- Diverged         a replay does not give the recorded states
@@ -38,6 +39,7 @@ __all__ = [
     "ClientError",
     "CloseCode",
     "Conflict",
+    "DamagedData",
     "Diverged",
     "Fenced",
     "Forbidden",
@@ -219,6 +221,12 @@ class ScriptError(StoreError):
 
     code = "script_error"
     status = 500
+
+
+class DamagedData(ServerFault):
+    """What the store keeps cannot be read; the message names it. Repeating the call does not help."""
+
+    code = "damaged_data"
 
 
 class Fenced(ServerFault):

@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from tussle.lobby.errors import StoreError
+from tussle.lobby.errors import DamagedData, StoreError
 from tussle.lobby.lifecycle import LifecycleEvent, Status
 from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.store.store import Argument, Store
+from tussle.lobby.store.stored_json import read_stored
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 from tussle.lobby.wire.numbers import as_sent
@@ -177,7 +178,7 @@ class Runs:
             mode,
             int(size),
             scene or "",
-            msgspec.json.decode(params),
+            read_stored(params, dict[str, Any], "the params of the session"),
             owner or "",
         )
         places = [(int(seat), player) for seat, player in zip(seats[::2], seats[1::2], strict=True)]
@@ -256,10 +257,10 @@ class Runs:
         events, newest = self._keys.events(session), "+"
         while True:
             page = await self._store.call("XREVRANGE", events, newest, "-", "COUNT", EVENTS_PAGE)
-            for _, flat in page:
+            for name, flat in page:
                 fields = dict(zip(flat[::2], flat[1::2], strict=True))
                 if fields["t"] == "turn_started" and int(fields["tick"]) <= tick:
-                    data = msgspec.json.decode(fields["d"], type=dict[str, Any])
+                    data = read_stored(fields["d"], dict[str, Any], f"event {name} of the session")
                     return (
                         int(fields["tick"]),
                         "turn_started",
@@ -345,13 +346,16 @@ class Runs:
         return bool(reply[1] == "1")
 
     async def load_checkpoint(self, session: str) -> StoredCheckpoint | None:
-        """The newest checkpoint, or None."""
+        """The newest checkpoint, or None. Raises DamagedData."""
         tick, data, journal, epoch = await self._store.call(
             "HMGET", self._keys.checkpoint(session), "tick", "data", "journal", "epoch", raw=True
         )
         if tick is None:
             return None
-        return StoredCheckpoint(int(tick), bytes(data), journal.decode(), int(epoch))
+        try:
+            return StoredCheckpoint(int(tick), bytes(data), journal.decode(), int(epoch))
+        except (AttributeError, TypeError, ValueError) as error:  # a field is missing or no number
+            raise DamagedData(f"the checkpoint of the session is damaged: {error}") from None
 
     async def load_spec(self, session: str) -> bytes | None:
         """The ``spec`` that ``running`` stored, or None."""

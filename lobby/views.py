@@ -7,15 +7,14 @@ it includes. It is not read in a transaction, because a store that is out of mem
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, cast
-
-import msgspec
+from typing import Any, Literal
 
 from tussle.lobby.addresses import socket_address
 from tussle.lobby.errors import Conflict, NotFound, Refused, StoreError
 from tussle.lobby.lifecycle import ENDED, LIVE, WAITING, Status
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.store.store import Store
+from tussle.lobby.store.stored_json import read_stored
 from tussle.lobby.wire.messages import (
     Event,
     HeldSeat,
@@ -279,7 +278,7 @@ def _view(
         return int(fields[name] or 0)
 
     def document(name: str) -> dict[str, Any] | None:
-        return cast("dict[str, Any]", msgspec.json.decode(fields[name])) if fields[name] else None
+        return read_stored(fields[name], dict[str, Any], f"{name} of the session") if fields[name] else None
 
     return SessionView(
         session=token,
@@ -311,16 +310,16 @@ def _view(
         parent=fields["parent"],
         parent_tick=None if fields["parent_tick"] is None else number("parent_tick"),
         exact=None if fields["exact"] is None else fields["exact"] == "1",
-        series=msgspec.json.decode(fields["series"], type=Series) if fields["series"] else None,
+        series=read_stored(fields["series"], Series, "series of the session") if fields["series"] else None,
         held=_held(fields["held"], number("held_until"), seats) if fields["status"] in WAITING else (),
         rematch=fields["rematch"],
-        ratings=msgspec.json.decode(fields["ratings"] or "[]", type=tuple[RatingChange, ...]),
+        ratings=read_stored(fields["ratings"] or "[]", tuple[RatingChange, ...], "ratings of the session"),
     )
 
 
 def _held(held: str | None, until: int, seats: Mapping[str, str]) -> tuple[HeldSeat, ...]:
     """The seats that are held and still free."""
-    rows = msgspec.json.decode(held) if held else {}
+    rows = read_stored(held, dict[str, dict[str, str]], "held of the session") if held else {}
     return tuple(
         HeldSeat(int(seat), one["player"], one["name"], until)
         for seat, one in sorted(rows.items())
@@ -376,7 +375,7 @@ def _event(entry: Sequence[Any]) -> Event:
     return Event(
         v=int(name.partition("-")[0]),
         t=fields["t"],
-        d=msgspec.json.decode(fields["d"]),
+        d=read_stored(fields["d"], dict[str, Any], f"event {name} of the session"),
         tick=int(fields["tick"]),
         epoch=int(fields["epoch"]),
     )

@@ -15,15 +15,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-import msgspec
-
 from tussle.lobby.claims import Claims, Unheld
-from tussle.lobby.errors import CloseCode, Fenced, LobbyError, ScriptError, SolverFailed, StoreError
+from tussle.lobby.errors import (
+    CloseCode,
+    DamagedData,
+    Fenced,
+    LobbyError,
+    ScriptError,
+    SolverFailed,
+    StoreError,
+)
 from tussle.lobby.lifecycle import WAITING, LifecycleEvent, Status
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence
 from tussle.lobby.servers import HolderAddress, ServerInfo, Servers
 from tussle.lobby.store.call_lanes import own_task
+from tussle.lobby.store.stored_json import read_stored
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 from tussle.server.fanout.audience import Audience
@@ -172,14 +179,12 @@ class Holder:
         if spec is None:
             await self._refuse(resumed.fence, SolverFailed("the session has no specification"), audience)
             return
-        run = Run(
-            resumed.fence,
-            resumed.members,
-            msgspec.json.decode(spec, type=SessionSpec),
-            self._pool,
-            audience,
-            self._context,
-        )
+        try:
+            known = read_stored(spec, SessionSpec, "the specification of the session")
+        except DamagedData as error:
+            await self._refuse(resumed.fence, error, audience)
+            return
+        run = Run(resumed.fence, resumed.members, known, self._pool, audience, self._context)
         await self._run_to_end(run, audience, lambda: run.restore(resumed.events_tick))
 
     async def _run_to_end(self, run: Run, audience: Audience, set_up: Callable[[], Awaitable[None]]) -> None:

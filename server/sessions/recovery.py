@@ -23,6 +23,7 @@ import msgspec
 from tussle.lobby.errors import Diverged, Refused, SolverFailed
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence, Runs, TickEvent
+from tussle.lobby.store.stored_json import read_stored
 from tussle.server.archive.archive import Volume
 from tussle.server.archive.parts import Head, TakenOver, digest_of
 from tussle.server.metrics.telemetry import Telemetry
@@ -145,7 +146,7 @@ class DurableWorld:
         input, whichever is later. With ``exact`` False the checkpoint is of another physics; the replay then stops at
         the first input that does not fit.
 
-        Raises SolverFailed, Fenced; Diverged when ``exact`` and the journal does not fit the checkpoint.
+        Raises SolverFailed, Fenced, DamagedData; Diverged when ``exact`` and the journal does not fit the checkpoint.
         """
         return await self._run_in_some_solver(lambda solver: self._rebuild(solver, until, exact=exact))
 
@@ -154,7 +155,10 @@ class DurableWorld:
         if kept is None:
             raise SolverFailed("the session has no checkpoint")
         entries = await self._lease.retry(lambda: self._runs.read_journal(self._token))
-        inputs = [(tick, msgspec.json.decode(entry, type=JournalEntry)) for tick, _, entry in entries]
+        inputs = [
+            (tick, read_stored(entry, JournalEntry, f"entry {tick}-{n} of the journal"))
+            for tick, n, entry in entries
+        ]
         here = await self._restore_there(solver, kept.data)
         self._recorder.rewind(kept.tick, here.topology)
         events: list[TickEvent] = []
