@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from tussle.lobby.addresses import is_own_machine
 from tussle.lobby.backoff import Backoff
 from tussle.lobby.errors import CloseCode, LobbyError, ProtocolError
+from tussle.player.known_servers import KnownServers
 from tussle.player.transcript import (
     Disconnected,
     Next,
@@ -33,6 +34,8 @@ from tussle.player.transcript import (
 )
 
 __all__ = [
+    "PING_S",
+    "PONG_S",
     "ReconnectingSocket",
     "Renew",
 ]
@@ -73,27 +76,30 @@ class ReconnectingSocket:
         answer_timeout_s: float,
         rng: random.Random,
     ) -> None:
-        self.url = ws_url
+        self._at = KnownServers(ws_url, servers, rng)
         self._transcript = transcript
         self._on_outcome = on_outcome
         self._on_binary = on_binary
         self._on_cut = on_cut
-        self._known = [urljoin(ws_url, one) for one in (ws_url, *servers)]
         self._renew = renew
         self._ticket_spent = False
         self._renewed = False
         self._give_up_s = give_up_s
         self._open_timeout_s = open_timeout_s
         self._answer_timeout_s = answer_timeout_s
-        self._rng = rng
         self._backoff = Backoff(rng)
         self._socket: ClientConnection | None = None
         self._sending = asyncio.Lock()
 
     @property
+    def url(self) -> str:
+        """The address of the present or the next socket."""
+        return self._at.url
+
+    @property
     def servers(self) -> tuple[str, ...]:
         """The addresses that the seat is known to have."""
-        return tuple(self._known)
+        return self._at.all
 
     async def run(self) -> Disconnected | None:
         """Stay connected. Returns None after the session's end or after leaving, else why the client gave up."""
@@ -116,7 +122,7 @@ class ReconnectingSocket:
                 case Next.GIVE_UP:
                     return Disconnected(sentence_of_close(code, reason), close=code)
                 case Next.MOVE if reason.startswith(("ws://", "wss://", "/")):
-                    self.url = urljoin(self.url, reason)
+                    self._at.url = urljoin(self.url, reason)
                     # A redirect before the welcome does not use the ticket.
                     self._ticket_spent = self._ticket_spent and welcomed
                 case Next.BACK_OFF:
@@ -164,7 +170,7 @@ class ReconnectingSocket:
             )
         except (OSError, TimeoutError, InvalidHandshake) as error:
             unreachable = f"{self.url} cannot be reached ({str(error) or type(error).__name__})"
-            self._try_elsewhere()
+            self._at.try_elsewhere()
             return CloseCode.ERROR, unreachable
         except InvalidURI as error:
             return CloseCode.BAD_MESSAGE, str(error)
@@ -185,9 +191,9 @@ class ReconnectingSocket:
                         match outcome:
                             case Welcomed(welcome):
                                 self._renewed = False
-                                self._learn(welcome.servers)
+                                self._at.learn(welcome.servers)
                             case ServersChanged(servers):
-                                self._learn(servers)
+                                self._at.learn(servers)
                         self._on_outcome(outcome)
                     await self.flush()
             except ConnectionClosed as closed:
@@ -201,21 +207,11 @@ class ReconnectingSocket:
             finally:
                 self._socket = None
 
-    def _learn(self, servers: Sequence[str]) -> None:
-        """Remember this server and the others that it has named."""
-        self._known = [self.url, *(urljoin(self.url, one) for one in servers)]
-
-    def _try_elsewhere(self) -> None:
-        """Choose another known address: any server of the realm can redirect to the session's holder."""
-        others = [url for url in self._known if url != self.url]
-        if others:
-            self.url = self._rng.choice(others)
-
     async def _renew_ticket(self) -> None:
         """Get a new ticket if the old one is used and there is no resume token (observers, or before a welcome)."""
         if self._ticket_spent and self._transcript.resume is None and self._renew is not None:
             try:
-                self._transcript.ticket, self.url = await self._renew(self._known)
+                self._transcript.ticket, self._at.url = await self._renew(self._at.all)
             except Disconnected:
                 raise
             except LobbyError:

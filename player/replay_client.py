@@ -7,8 +7,8 @@
         await room.scrub(120)
 
 ``room`` has the state after each message. Old scrubs are dropped, and of the scrubs that wait only the newest is kept.
-After a lost connection it reconnects with back-off and begins with the new welcome. This module must never open a
-recording.
+After a lost connection it reconnects with back-off, to another server if this one does not answer, and begins with the
+new welcome. This module must never open a recording.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ from tussle.lobby.wire.replay import (
     ReplayMessage,
     ReplayReply,
     ReplayRoomMember,
+    ReplayServers,
     ReplayWelcome,
     ReplayWelcomeData,
     Scrub,
@@ -68,6 +69,8 @@ from tussle.lobby.wire.replay import (
     decode_reply,
     encode_replay,
 )
+from tussle.player.known_servers import KnownServers
+from tussle.player.reconnecting import PING_S, PONG_S
 from tussle.player.transcript import Disconnected
 
 __all__ = ["ReplayRoomConnection"]
@@ -100,11 +103,12 @@ class ReplayRoomConnection:
         give_up_s: float = 60.0,
         rng: random.Random | None = None,
     ) -> None:
-        self._server_url = server_url
+        rng = rng or random.Random()
+        self._at = KnownServers(socket_address(server_url, f"/replay/{session}"), (), rng)
         self._token = token
         self.session = session
         self._give_up_s = give_up_s
-        self._rng = rng or random.Random()
+        self._rng = rng
         self._socket: ClientConnection | None = None
         self._running: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -129,6 +133,11 @@ class ReplayRoomConnection:
     def presenting(self) -> bool:
         """Whether this connection is the presenter."""
         return self._presenting_connection == self._connection != ""
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The WebSocket addresses at which the room can be joined: of the newest connection, and of other servers."""
+        return self._at.all
 
     # -- the connection ------------------------------------------------------------------------
 
@@ -169,13 +178,17 @@ class ReplayRoomConnection:
         while True:
             code, reason = 1006, "the connection was lost"
             try:
+                opened = False
                 async with open_socket(
-                    socket_address(self._server_url, f"/replay/{self.session}"),
+                    self._at.url,
                     open_timeout=OPEN_S,
                     close_timeout=2,
+                    ping_interval=PING_S,
+                    ping_timeout=PONG_S,
                     compression=None,
-                    proxy=None if is_own_machine(self._server_url) else True,
+                    proxy=None if is_own_machine(self._at.url) else True,
                 ) as socket:
+                    opened = True
                     await socket.send(
                         encode_replay(ReplayHello(ReplayHelloData(self._token, PROTOCOL, PROTOCOLS))),
                         text=True,
@@ -195,6 +208,8 @@ class ReplayRoomConnection:
                     code, reason = closed.rcvd.code, closed.rcvd.reason or reason
             except (OSError, TimeoutError, InvalidHandshake, msgspec.MsgspecError) as error:
                 reason = str(error) or type(error).__name__
+                if not opened:
+                    self._at.try_elsewhere()
             finally:
                 self._socket = None
                 self._presenting_connection = None
@@ -276,11 +291,14 @@ class ReplayRoomConnection:
                 self.members = message.d.members
             case RecordingGrew():
                 self.length, self.live = message.d.length, message.d.live
+            case ReplayServers():
+                self._at.learn(message.d.servers)
             case ReplayError() if message.d.code == "not_presenter":
                 self._presenting_connection = None
         return True
 
     def _enter(self, room: ReplayWelcomeData) -> None:
+        self._at.learn(room.servers)
         self.me, self._connection = room.you.player, room.you.connection
         self.grant, self._newest = room.grant, (room.grant, room.n)
         self.frame, self.playing, self.speed = room.frame, room.playing, room.speed

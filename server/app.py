@@ -294,6 +294,7 @@ class Server:
             self.library,
             self.store_memory,
             self.telemetry,
+            lambda: self.holder.neighbours,
         )
         self.gateway.replay = self.replay
 

@@ -1,8 +1,8 @@
 """The messages of a replay room, the WebSocket ``/replay/T``: watch a recording together, one person presents.
 
     client: hello (first), then present, release, scrub, bookmark, remove_bookmark, view, remove_view, chat, ping
-    server: welcome, presenter, scrub, bookmark, bookmark_removed, view, view_removed, presence, chat, recording, pong,
-            error
+    server: welcome, presenter, scrub, bookmark, bookmark_removed, view, view_removed, presence, chat, recording,
+            servers, pong, error
 
 JSON ``{"t": type, "id": n, "d": {...}}`` as on the other sockets; ``id`` is returned with an error. Nothing here has a
 ``v``: a room is a state, not a stream. A scrub leaves its defaults out, because it is sent thirty times a second.
@@ -48,6 +48,8 @@ __all__ = [
     "ReplayPong",
     "ReplayReply",
     "ReplayRoomMember",
+    "ReplayServers",
+    "ReplayServersData",
     "ReplayWelcome",
     "ReplayWelcomeData",
     "ReplayYou",
@@ -255,7 +257,8 @@ class ReplayLine(_ReplayPart, frozen=True):
 class ReplayWelcomeData(_ReplayPart, frozen=True):
     """The room as it is. ``presenter``: id of the player who presents, or null; ``frame``, ``playing`` and ``speed``
     are of the newest scrub (``grant``, ``n``); ``length``: frames of the recording so far; ``live``: it still grows;
-    ``members``: the first of ``member_count``; ``chat``: the newest lines."""
+    ``members``: the first of ``member_count``; ``chat``: the newest lines; ``servers``: addresses at which the room is
+    joined when this server does not answer."""
 
     session: str
     you: ReplayYou
@@ -274,6 +277,7 @@ class ReplayWelcomeData(_ReplayPart, frozen=True):
     length: int
     live: bool
     protocol: int
+    servers: tuple[str, ...] = ()
 
 
 class ReplayWelcome(_ReplayMessage, frozen=True, tag="welcome"):
@@ -365,6 +369,18 @@ class RecordingGrew(_ReplayMessage, frozen=True, tag="recording"):
     d: RecordingData
 
 
+class ReplayServersData(_ReplayPart, frozen=True):
+    """``servers``: as in ``ReplayWelcomeData``, from now on."""
+
+    servers: tuple[str, ...]
+
+
+class ReplayServers(_ReplayMessage, frozen=True, tag="servers"):
+    """The other servers now. Sent when they change."""
+
+    d: ReplayServersData
+
+
 class ReplayPong(_ReplayMessage, frozen=True, tag="pong"):
     d: PingData
 
@@ -396,6 +412,7 @@ ReplayReply = (
     | PresenceNow
     | ReplayChatLine
     | RecordingGrew
+    | ReplayServers
     | ReplayPong
     | ReplayError
 )

@@ -486,6 +486,8 @@ class Gateway:
         """Send the members the addresses of the other servers, which have changed since their welcome."""
         for sender in list(self._senders.values()):
             sender.show_servers(self._holder.neighbours)
+        if self.replay is not None:
+            self.replay.show_neighbours()
 
     # operators
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import TypeVar
 
 from tussle.lobby.addresses import socket_address
@@ -27,12 +28,14 @@ Message = TypeVar("Message")
 class Outlet(ABC):
     """Writes to one socket."""
 
-    def __init__(self, socket: Socket, limit: int, telemetry: Telemetry) -> None:
-        """``limit``: most unsent bytes."""
+    def __init__(self, socket: Socket, limit: int, telemetry: Telemetry, path: str = "/ws") -> None:
+        """``limit``: most unsent bytes. ``path``: of the socket, which it has on every server."""
         self.socket = socket
         self._transport = socket.transport
         self._limit = limit
         self._telemetry = telemetry
+        self._path = path
+        self._servers: tuple[str, ...] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     def write(self, framed: bytes) -> None:
@@ -47,7 +50,23 @@ class Outlet(ABC):
     def address_of(self, url: str) -> str:
         """The WebSocket address at which this client reaches the server that publishes ``url``; '' if it cannot: any
         server that it reaches relays the session."""
-        return socket_address(self.socket.came.of_server(url)) if url else ""
+        return socket_address(self.socket.came.of_server(url), self._path) if url else ""
+
+    def servers_of(self, urls: Iterable[str]) -> tuple[str, ...]:
+        """The WebSocket addresses of these servers for this client, for its welcome; without those that it cannot
+        reach."""
+        self._servers = tuple(filter(None, map(self.address_of, urls)))
+        return self._servers
+
+    def show_servers(self, urls: Iterable[str]) -> None:
+        """Send the addresses of the other servers if they have changed; before its welcome a client is sent nothing."""
+        before = self._servers
+        if before is not None and self.servers_of(urls) != before:
+            self._send_servers(self._servers or ())
+
+    @abstractmethod
+    def _send_servers(self, addresses: tuple[str, ...]) -> object:
+        """Send the addresses of the other servers."""
 
     @abstractmethod
     def _on_room(self, room: bool) -> None:

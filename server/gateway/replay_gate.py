@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import socket as sockets
 import time
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -43,6 +44,8 @@ from tussle.lobby.wire.replay import (
     ReplayMessage,
     ReplayPing,
     ReplayPong,
+    ReplayServers,
+    ReplayServersData,
     ReplayWelcome,
     ReplayWelcomeData,
     ReplayYou,
@@ -104,8 +107,10 @@ class ReplayFollower(Outlet):
         roles: frozenset[Role],
         telemetry: Telemetry,
         protocol: int = PROTOCOL,
+        *,
+        path: str = REPLAY_PATH,
     ) -> None:
-        super().__init__(socket, OUTBOX_BYTES, telemetry)
+        super().__init__(socket, OUTBOX_BYTES, telemetry, path)
         self.protocol = protocol
         self.core = core
         self.author = author
@@ -145,6 +150,9 @@ class ReplayFollower(Outlet):
         self._scrub = framed
         self._on_room(self.socket.room)
 
+    def _send_servers(self, addresses: tuple[str, ...]) -> None:
+        self.hear(framed(ReplayServers(ReplayServersData(addresses))))
+
     def _on_room(self, room: bool) -> None:
         if room and self._scrub is not None and self._before_welcome is None and not self.ending:
             scrub, self._scrub = self._scrub, None
@@ -173,8 +181,11 @@ class ReplayGate:
         library: Library,
         store_memory: StoreMemory,
         telemetry: Telemetry,
+        neighbours: Callable[[], Sequence[str]],
     ) -> None:
+        """``neighbours``: the addresses of the other servers now."""
         self._settings = settings
+        self._neighbours = neighbours
         self._ledger = ledger
         self._accounts = accounts
         self._operators = operators
@@ -236,7 +247,8 @@ class ReplayGate:
         self._store_memory.admit()
         core.share_budget(self._ledger.bucket(Resource.MESSAGES, Owner.SEAT, f"{token} {player.player}"))
         author = Author(player.player, player.name, Role.OPERATOR in roles)
-        return ReplayFollower(socket, core, author, roles, self._telemetry, protocol)
+        path = f"{REPLAY_PATH}{token}"
+        return ReplayFollower(socket, core, author, roles, self._telemetry, protocol, path=path)
 
     async def _stay(self, follower: ReplayFollower, token: str) -> None:
         author = follower.author
@@ -259,14 +271,19 @@ class ReplayGate:
     async def _send_welcome(self, follower: ReplayFollower, room: ReplayRoom) -> None:
         state, present = await self._stored.read(room.token), await self._stored.members(room.token)
         room.meet(state)
-        follower.welcome(_welcome(follower, room, state, present))
+        follower.welcome(_welcome(follower, room, state, present, self._neighbours()))
 
     async def _welcome_again(self, room: ReplayRoom) -> None:
         """Send the whole state to every member: messages may have been lost with the connection to the store."""
         state, present = await self._stored.read(room.token), await self._stored.members(room.token)
         room.reset(state)
         for follower in [one for one in self._followers if one in room.members]:
-            follower.welcome(_welcome(follower, room, state, present))
+            follower.welcome(_welcome(follower, room, state, present, self._neighbours()))
+
+    def show_neighbours(self) -> None:
+        """Send the members the addresses of the other servers, which have changed since their welcome."""
+        for follower in list(self._followers):
+            follower.show_servers(self._neighbours())
 
     async def _listen(self, follower: ReplayFollower, room: ReplayRoom) -> None:
         async for data in follower.socket:
@@ -367,7 +384,11 @@ class ReplayGate:
 
 
 def _welcome(
-    follower: ReplayFollower, room: ReplayRoom, state: ReplayRoomState, present: PresenceData
+    follower: ReplayFollower,
+    room: ReplayRoom,
+    state: ReplayRoomState,
+    present: PresenceData,
+    neighbours: Sequence[str],
 ) -> ReplayWelcome:
     author = follower.author
     player, connection = state.presenter or (None, None)
@@ -392,5 +413,6 @@ def _welcome(
             length=room.length,
             live=room.live,
             protocol=follower.protocol,
+            servers=follower.servers_of(neighbours),
         )
     )

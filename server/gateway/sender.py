@@ -9,7 +9,7 @@ This module must never wait for a client.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Set
 
 import msgspec
 
@@ -69,7 +69,6 @@ class Sender(Outlet):
         self.topology_sent = False
         self.frames: Callable[[bytes], object] | None = None
         self._by_channel = False
-        self._servers: tuple[str, ...] | None = None
         self.unsent: Callable[[], int] = self._transport.get_write_buffer_size
         """Unsent bytes."""
         socket.on_room = self._on_room
@@ -111,17 +110,8 @@ class Sender(Outlet):
         self._by_channel = use
         self._on_room(self.socket.room)
 
-    def servers_of(self, urls: Iterable[str]) -> tuple[str, ...]:
-        """The WebSocket addresses of these servers for this client, for its welcome; without those that it cannot
-        reach."""
-        self._servers = tuple(filter(None, map(self.address_of, urls)))
-        return self._servers
-
-    def show_servers(self, urls: Iterable[str]) -> None:
-        """Send the addresses of the other servers if they have changed; before its welcome a client is sent nothing."""
-        before = self._servers
-        if before is not None and self.servers_of(urls) != before:
-            self.reply(ServersMessage(ServersData(self._servers or ())))
+    def _send_servers(self, addresses: tuple[str, ...]) -> None:
+        self.reply(ServersMessage(ServersData(addresses)))
 
     def reply(
         self, message: Ack | AnswerMessage | ChannelMessage | ErrorMessage | Pong | ServersMessage | Welcome

@@ -115,6 +115,37 @@ async def test_old_scrubs_are_dropped_and_waiting_ones_are_conflated() -> None:
     assert [message.d.frame for message in read if isinstance(message, Scrubbed)] == [40, 70]
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_room_goes_on_at_another_server(site: Stack) -> None:
+    """The server that a member is connected to is killed. The member goes to another one: one that its welcome named,
+    or one that started later and that a message named."""
+
+    def room_at(url: str) -> str:
+        return f"{url.replace('http', 'ws', 1)}/replay/{token}"
+
+    token = await recorded(site, 50)
+    (first,) = await site.more_servers(1)
+    async with Client(first.url) as ada, asyncio.timeout(120):
+        await ada.login("ada")
+        async with ada.replay(token) as room:
+            while (
+                room_at(site.url) not in room.servers
+            ):  # it has just started, and may not know the other yet
+                await room.next_message()
+            (third,) = await site.more_servers(1)
+            while room_at(third.url) not in room.servers:
+                await room.next_message()
+            assert room.servers[0] == room_at(first.url)
+            await first.kill()
+            while room.servers[0] == room_at(first.url) or room.me not in {
+                one.player for one in room.members
+            }:
+                await room.next_message()
+            assert room.servers[0] in {room_at(site.url), room_at(third.url)}
+            assert await room.present() == 1
+    await third.kill()
+
+
 PRESENTER = """
 import sys, tussle
 with tussle.connect(sys.argv[1], "ada") as client, client.replay(sys.argv[2]) as room:

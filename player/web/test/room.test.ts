@@ -68,6 +68,23 @@ describe("Room", () => {
     expect([room.link.value, room.you.value, room.count.value]).toEqual(["here", "me", 2]);
   });
 
+  it("goes to another server that it was named when its own does not answer", () => {
+    socket.hear("servers", { servers: ["ws://127.0.0.1:9/replay/k7qm2xpv", 7] });
+    socket.onclose({ code: 1006, reason: "" });
+    vi.advanceTimersByTime(3000);
+    expect(Socket.made[1]!.url).toBe("ws://127.0.0.1:8/replay/k7qm2xpv");
+    Socket.made[1]!.onclose({ code: 1006, reason: "" });
+    vi.advanceTimersByTime(3000);
+    const other = Socket.made[2]!;
+    expect(other.url).toBe("ws://127.0.0.1:9/replay/k7qm2xpv");
+    other.onopen();
+    other.hear("welcome", { ...welcome, servers: ["ws://127.0.0.1:10/replay/k7qm2xpv"] });
+    expect(room.link.value).toBe("here");
+    other.onclose({ code: 4001, reason: "" });
+    vi.advanceTimersByTime(3000);
+    expect(Socket.made[3]!.url).toBe("ws://127.0.0.1:10/replay/k7qm2xpv");
+  });
+
   it("drops the scrubs of an older grant and those that come late", () => {
     const frames: number[] = [];
     room.onScrub = (scrub) => frames.push(scrub.frame);

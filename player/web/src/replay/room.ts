@@ -191,6 +191,7 @@ export class Room {
       case "welcome":
         this.tries = 0;
         this.link.value = "here";
+        this.connection.setServers(textsOf(d["servers"]));
         this.you.value = textOf(part(d, "you")["player"]);
         this.connectionName = textOf(part(d, "you")["connection"]);
         this.gather(d);
@@ -232,6 +233,9 @@ export class Room {
         break;
       case "recording":
         this.onRecording();
+        break;
+      case "servers":
+        this.connection.setServers(textsOf(d["servers"]));
         break;
       case "pong":
         this.rtt.value = Math.round(performance.now() - this.pingedAt);
@@ -299,6 +303,7 @@ export class Room {
     const over = code === CLOSE.REPLACED || code === CLOSE.VERSION_MISMATCH || this.tries >= HOPELESS;
     this.link.value = over ? "none" : "lost";
     if (over) return;
+    if (!wasOpen || code === CLOSE.SHUTTING_DOWN) this.connection.moveOn();
     const wait = retryDelay(FIRST_RETRY_MS, LAST_RETRY_MS, this.tries);
     this.retry = window.setTimeout(() => this.connection.connect(), wait);
   }
@@ -306,6 +311,7 @@ export class Room {
 
 const numberOf = (value: unknown, fallback = 0): number => (typeof value === "number" && Number.isFinite(value) ? value : fallback);
 const textOf = (value: unknown): string => (typeof value === "string" ? value : typeof value === "number" ? String(value) : "");
+const textsOf = (value: unknown): string[] => (Array.isArray(value) ? value.filter((one): one is string => typeof one === "string") : []);
 const listOf = (value: unknown): Data[] => (Array.isArray(value) ? value.filter((one): one is Data => typeof one === "object" && one !== null) : []);
 
 function bookmarkOf(d: Data): Bookmark {

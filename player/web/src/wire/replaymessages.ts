@@ -195,12 +195,23 @@ export interface ReplayRoomMember {
   name: string;
 }
 
+/** The other servers now. Sent when they change. */
+export interface ReplayServers {
+  t: "servers";
+  d: ReplayServersData;
+}
+
+/** `servers`: as in `ReplayWelcomeData`, from now on. */
+export interface ReplayServersData {
+  servers: string[];
+}
+
 export interface ReplayWelcome {
   t: "welcome";
   d: ReplayWelcomeData;
 }
 
-/** The room as it is. `presenter`: id of the player who presents, or null; `frame`, `playing` and `speed` are of the newest scrub (`grant`, `n`); `length`: frames of the recording so far; `live`: it still grows; `members`: the first of `member_count`; `chat`: the newest lines. */
+/** The room as it is. `presenter`: id of the player who presents, or null; `frame`, `playing` and `speed` are of the newest scrub (`grant`, `n`); `length`: frames of the recording so far; `live`: it still grows; `members`: the first of `member_count`; `chat`: the newest lines; `servers`: addresses at which the room is joined when this server does not answer. */
 export interface ReplayWelcomeData {
   session: string;
   you: ReplayYou;
@@ -219,6 +230,7 @@ export interface ReplayWelcomeData {
   length: number;
   live: boolean;
   protocol: number;
+  servers: string[];
 }
 
 /** `connection`: names this connection, as `presenter` does. */
@@ -286,4 +298,4 @@ export interface ViewSet {
 
 export type ReplayMessage = ReplayHello | Present | Release | Scrub | AddBookmark | RemoveBookmark | SetView | RemoveView | ReplayChat | ReplayPing;
 
-export type ReplayReply = ReplayWelcome | Presenter | Scrubbed | BookmarkAdded | BookmarkRemoved | ViewSet | ViewRemoved | PresenceNow | ReplayChatLine | RecordingGrew | ReplayPong | ReplayError;
+export type ReplayReply = ReplayWelcome | Presenter | Scrubbed | BookmarkAdded | BookmarkRemoved | ViewSet | ViewRemoved | PresenceNow | ReplayChatLine | RecordingGrew | ReplayServers | ReplayPong | ReplayError;
