@@ -130,16 +130,23 @@ def duels(url: str) -> Iterator[None]:
         process.wait(30)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One Chromium. The synchronous API keeps a loop running: only within this module."""
+@pytest.fixture(scope="package")
+def playwright() -> Iterator[Any]:
+    """The driver of the browsers, a process of Node. The synchronous API keeps a loop running, so no test of this
+    folder may be asynchronous; asyncio works in other threads only."""
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Any) -> Iterator[Any]:
+    """One Chromium for all tests of a file: one that crashes fails no others."""
     SHOTS.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False, args=FLAGS)
-        yield chromium
-        chromium.close()
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False, args=FLAGS)
+    yield chromium
+    chromium.close()
 
 
 FAILED = pytest.StashKey[bool]()
