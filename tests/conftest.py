@@ -15,6 +15,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from tests.support.fork_server import ForkServer
-from tests.support.scheduler import NICE, Scheduler, is_spare, worker_count
+from tests.support.paths import ROOT
+from tests.support.scheduler import NICE, Scheduler, is_spare, share_of_files, worker_count
 from tests.support.stack import Stack
 from tussle.lobby.accounts import Accounts, IssuedLogin
 from tussle.lobby.claims import Claims
@@ -291,10 +293,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """Collect the tests without the garbage collector, which looks at each of their 400,000 objects several times."""
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Collect the tests without the garbage collector, which looks at each of their 400,000 objects several times. Of
+    all tests, each worker first imports its share: pytest compiles each file once, not once for each worker."""
     gc.disable()
     try:
+        worker: dict[str, Any] = getattr(session.config, "workerinput", {})
+        if worker and [Path(one).resolve() for one in session.config.args] == [ROOT / "tests"]:
+            for name in share_of_files(worker["workerid"], worker["workercount"]):
+                with contextlib.suppress(Exception, pytest.skip.Exception):  # reported where it is collected
+                    import_module(name)
         return (yield)
     finally:
         gc.enable()

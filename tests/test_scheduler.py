@@ -16,6 +16,7 @@ from tests.support.scheduler import (
     Scheduler,
     Waits,
     is_spare,
+    share_of_files,
     waits,
     worker_count,
 )
@@ -91,3 +92,13 @@ def test_a_time_limit_of_pytest_is_no_wait() -> None:
     assert not waits("tests/lobby/wire/test_deltas.py")
     assert all((ROOT / name).is_file() and not waits(name) for name in scheduler.COMPUTE)
     assert waits("tests/server/sessions/test_holder.py")
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_each_file_is_compiled_by_one_worker(count: int) -> None:
+    """Which is none that has only the time that the others leave."""
+    shares = [share_of_files(f"gw{worker}", count) for worker in range(count)]
+    files = [name for share in shares for name in share]
+    assert __name__ in files and len(set(files)) == len(files)
+    assert len(files) == len(list((ROOT / "tests").rglob("test_*.py")))
+    assert [bool(share) for share in shares] == [True, True, False][:count]

@@ -20,7 +20,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.paths import ROOT
 
-__all__ = ["NICE", "Scheduler", "Waits", "is_spare", "waits", "worker_count"]
+__all__ = ["NICE", "Scheduler", "Waits", "is_spare", "share_of_files", "waits", "worker_count"]
 
 BROWSER = "tests/player/web"
 
@@ -84,6 +84,16 @@ def worker_count() -> int:
 def is_spare(worker: str, count: int) -> bool:
     """Whether this worker of so many is the one beyond the cores."""
     return count > _cores() and worker == f"gw{count - 1}"
+
+
+def share_of_files(worker: str, count: int) -> list[str]:
+    """The test modules that this worker of so many compiles for all. The one beyond the cores is slow, and has none."""
+    if is_spare(worker, count):
+        return []
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in ROOT.glob("tests/**/test_*.py")
+    ]
+    return sorted(names)[int(worker.removeprefix("gw")) :: count - is_spare(f"gw{count - 1}", count)]
 
 
 class Waits(IntEnum):
