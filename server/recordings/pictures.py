@@ -148,7 +148,7 @@ def make_still(store: Readable, size: tuple[int, int] = SIZE) -> Still:
         ticks = np.concatenate(
             [block.arrays["tick"] for block in store.frames(range(store.length), ("tick",))]
         )
-        number = min(int(np.searchsorted(ticks, blow["first_tick"])), store.length - 1)
+        number = _with_both(store, min(int(np.searchsorted(ticks, blow["first_tick"])), store.length - 1))
         point = np.array(blow["point"], float)
     clip = Clip(store, frames=str(number))
     [block] = clip.blocks(("active", "rows"))
@@ -159,6 +159,14 @@ def make_still(store: Readable, size: tuple[int, int] = SIZE) -> Still:
     return Still(
         size, view, (low, high), bench, clip.tracks(block.segment), block.arrays["rows"], block.arrays["active"]
     )  # fmt: skip
+
+
+def _with_both(store: Readable, number: int) -> int:
+    """The number of a blow's frame, or the one before it if the blow broke a body: the world no longer has that body
+    in the frame of the blow."""
+    blocks = list(store.frames(range(max(0, number - 1), number + 1), ("active",)))
+    active = blocks[-1].arrays["active"]
+    return number - 1 if len(active) == 2 and bool((active[0] & ~active[1]).any()) else number
 
 
 def _shown(point: Array | None, low: Array, high: Array) -> tuple[Array, Array]:

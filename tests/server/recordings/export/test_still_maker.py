@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.server.recordings.export.moving import FIRST, HIDDEN
 from tussle.lobby.errors import NotFound, ProtocolError
 from tussle.lobby.launch import bare_environment, module_command
 from tussle.server.recordings.export.clip import Readable
@@ -62,6 +63,21 @@ def test_the_last_blow_is_shown(recording: str) -> None:
     assert abs(place[:2] / place[2]).max() < 0.3 * still.view.scale
     plain = make_still(WithEvents(store), SIZE)
     assert np.array_equal(plain.rows, last.arrays["rows"])
+
+
+def test_a_body_that_the_blow_broke_is_shown(recording: str) -> None:
+    """In the frame of the blow the world no longer has it: the frame before it is shown. A body that was gone before,
+    and one of another segment, change nothing."""
+    store = ZarrFrames.open(recording)
+    for number, wanted in (
+        (HIDDEN.start, HIDDEN.start - 1),
+        (HIDDEN.start + 1, HIDDEN.start + 1),
+        (FIRST, FIRST),
+        (0, 0),
+    ):
+        still = make_still(WithEvents(store, blow(store, number, [1.0, 0.1, -0.5])), SIZE)
+        [frame] = store.frames(range(wanted, wanted + 1), ("rows",))
+        assert np.array_equal(still.rows, frame.arrays["rows"], equal_nan=True)
 
 
 def test_what_cannot_be_shown_is_refused(recording: str) -> None:
