@@ -119,6 +119,13 @@ class Person:
             self.evaluate("document.querySelector('[data-test=fill]')?.click()")
         self.page.wait_for_selector("[data-test=stage]")
 
+    def leave(self) -> None:
+        """Leave the session. A match in turns asks whether to give it up."""
+        leave = self.page.locator("[data-test=leave]")
+        leave.click()
+        if leave.count() and leave.inner_text() == "Give up?":
+            leave.click()
+
     @property
     def over(self) -> bool:
         return bool(self.page.locator("[data-test=over]").count())

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Event } from "../src/wire/messages";
 import { withEvent } from "../src/session/reducer";
 import { EMPTY } from "../src/session/state";
-import { table } from "../src/session/curling";
+import { bestEnd, table } from "../src/session/curling";
 
 const event = (v: number, t: string, d: Record<string, unknown>): Event => ({ v, t, d, tick: 10 * v, epoch: 1 });
 
@@ -36,6 +36,16 @@ describe("curling", () => {
     expect(said.at(-1)).toBe("End 1: 2 for otto");
     expect(state.seats.map((seat) => seat.score)).toEqual([0, 2]);
     expect(state.curling.thrown).toEqual([]);
+  });
+
+  it("keeps the hardest touch by its owners, over all ends, and the end with the most points", () => {
+    const blow = (a: number, b: number, impulse: number): [string, Record<string, unknown>] => ["blow", { a, b, impulse_Ns: impulse, point: [6, 0.1, 0] }];
+    const scored = (end: number, seat: number | null, points: number): [string, Record<string, unknown>] => ["end_scored", { end, seat, points, total: [0, 0] }];
+    expect(play(begun).curling.hardest).toBeNull();
+    expect(bestEnd(play([...begun, scored(1, null, 0)]).curling)).toBeNull();
+    const { curling } = play([...begun, blow(0, 4, 9), blow(4, 5, 12), blow(4, 0, 3), scored(1, 1, 1), scored(2, 0, 2), scored(3, 1, 2)]);
+    expect(curling.hardest).toEqual({ by: 1, to: 1, impulse: 12 });
+    expect(bestEnd(curling)).toEqual({ end: 2, seat: 0, points: 2 });
   });
 
   it("keeps a board of ends, and says an end again without counting it twice", () => {

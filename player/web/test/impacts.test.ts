@@ -1,9 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { contactTone, vibrationMs } from "../src/session/tones";
-import { BURST_S, Impacts, burstPath, fragmentsOf, shakeOf, squashOf, stretch } from "../src/stage/impacts";
+import { BURST_S, Impacts, burstPath, fragmentsOf, shakeOf, squashOf, stretch, trianglesOf } from "../src/stage/impacts";
 import type { Triangle } from "../src/stage/impacts";
 
 const POSE = Float32Array.from([1, 2, 3, 1, 0, 0, 0, 1, 0, 0, 0, 1]);
+
+it("a mesh at a pose has its triangles on the screen", () => {
+  const shape = { vertices: [0, 0, 0, 1, 0, 0, 0, 2, 0], faces: [0, 1, 2, 2, 1, 0] };
+  const turned = [1, 2, 3, 0, 1, 0, -1, 0, 0, 0, 0, 1];
+  const found = trianglesOf(shape, turned, (x, y, z) => ({ x: 10 * x + z, y: 10 * y }));
+  expect(found).toEqual([[13, 20, 13, 30, -7, 20], [-7, 20, 13, 30, 13, 20]]);
+});
 
 describe("a blow", () => {
   it("squashes along its normal, swells across it, and leaves the place", () => {

@@ -76,6 +76,17 @@ describe("the reducer", () => {
     expect(order(state).map((seat) => seat.seat)).toEqual([1, 0]);
   });
 
+  it("keeps the blow that may end the match: of this turn, and with damage", () => {
+    const blow = (tick: number, damage: number): [string, Record<string, unknown>, number] => ["blow", { a: 0, b: 1, first_tick: tick, impulse_credited_Ns: 18.6, damage_a: damage, damage_b: 0, point: [0, 0, 0], normal: [1, 0, 0] }, tick];
+    const ending = (...events: [string, Record<string, unknown>, number][]): number | undefined =>
+      events.reduce((state, [t, d, tick], i) => withEvent(state, { v: i + 1, t, d, tick, epoch: 1 }), EMPTY).ending?.tick;
+    expect(ending(blow(60, 5))).toBe(60);
+    expect(ending(blow(60, 5), blow(64, 0))).toBe(60);
+    expect(ending(blow(60, 5), ["turn_started", { seat: 1 }, 90])).toBeUndefined();
+    expect(ending(blow(60, 5), ["rim_fell", { distances: [] }, 90])).toBeUndefined();
+    expect(ending(blow(60, 5), ["bout_started", { bout: 2, wins: [1, 0], order: [0, 1] }, 90])).toBeUndefined();
+  });
+
   it("takes damage off at the blow and logs the target's damage first", () => {
     const state = play([
       ...running,

@@ -33,7 +33,7 @@ def check(mira: Person, screen: str) -> None:
 
 
 def leave(mira: Person) -> None:
-    mira.page.click("[data-test=leave]")
+    mira.leave()
     mira.page.wait_for_selector("[data-test=find]")
 
 

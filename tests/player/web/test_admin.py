@@ -86,6 +86,6 @@ def test_a_notice_and_a_ban_reach_a_member(person: Any) -> None:
     boss.page.wait_for_selector("[data-test=bans] >> text=Nobody is banned.")
     ada.page.click("[data-test=find]")
     ada.page.wait_for_selector("[data-test=ready]")
-    ada.page.click("[data-test=leave]")
+    ada.leave()
     assert [text for text in ada.wrong if "403" not in text] == []
     ada.wrong.clear()

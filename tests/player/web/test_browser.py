@@ -135,7 +135,7 @@ def test_a_reload_keeps_the_seat(person: Any) -> None:
     mira.page.wait_for_selector("[data-test=ready]")
     mira.page.wait_for_selector("[data-test=chat] >> text=still here")
     assert "Mira, you" in mira.page.inner_text("[data-test=seats]")
-    mira.page.click("[data-test=leave]")
+    mira.leave()
     mira.page.wait_for_selector("[data-test=find]")
 
 
@@ -165,7 +165,7 @@ def test_keyboard_only(person: Any) -> None:
     mira.shoot("keyboard")
     press("Enter")
     mira.until(LAUNCHED)
-    mira.page.click("[data-test=leave]")
+    mira.leave()
 
 
 def test_a_phone(person: Any) -> None:
@@ -196,7 +196,7 @@ def test_a_phone(person: Any) -> None:
             mira.page.wait_for_timeout(500)
     mira.page.tap("[data-test=launch]")
     mira.until(LAUNCHED)
-    mira.page.click("[data-test=leave]")
+    mira.leave()
     mira.page.wait_for_selector(".dock")
     assert mira.evaluate(overflow) <= 0
     mira.shoot("phone-lobby")
@@ -241,7 +241,7 @@ def test_every_screen_is_accessible_and_fits(person: Any, scheme: str, width: in
     look("duel")
     mira.page.keyboard.press("Enter")
     mira.until(LAUNCHED)
-    mira.page.click("[data-test=leave]")
+    mira.leave()
 
 
 def test_one_drags_a_body_and_another_sees_it_move(person: Any) -> None:
@@ -282,8 +282,8 @@ def test_one_drags_a_body_and_another_sees_it_move(person: Any) -> None:
     mira.until("window.__test.state().box.leases.length === 0")
     mira.page.click("[data-test=freeze]")
     kei.until("window.__test.state().box.frozen")
-    kei.page.click("[data-test=leave]")
-    mira.page.click("[data-test=leave]")
+    kei.leave()
+    mira.leave()
 
 
 def test_a_run_that_the_store_has_forgotten_is_not_asked_for_again(person: Any) -> None:
@@ -357,7 +357,7 @@ def test_the_button_starts_a_run_of_the_spring_damper(person: Any) -> None:
     assert ada.evaluate("window.__test.state().spring.scheme") == {
         "m": 2, "k": 1, "zeta": 0.01, "h": 0.05, "cycles": 1000,
     }  # fmt: skip
-    ada.page.click("[data-test=leave]")
+    ada.leave()
 
 
 def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
@@ -411,7 +411,7 @@ def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
     assert boards[0] == boards[1]
     assert serious(mira.page) == []
     assert serious(kei.page) == []
-    mira.page.click("[data-test=leave]")
+    mira.leave()
     kei.page.wait_for_selector("[data-test=over]:has-text('You win')")
 
 

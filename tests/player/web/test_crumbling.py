@@ -34,7 +34,7 @@ BODY = f"{COLOUR}(window.__test)"
 
 def watched(person: Any, token: str) -> None:
     """Leave the session and open its recording, from the live side of it on."""
-    person.page.click("[data-test=leave]")
+    person.leave()
     person.go(f"/r/{token}")
     person.until("Boolean(window.__replay && window.__replay.drawn())")
 

@@ -116,7 +116,7 @@ def test_a_hint_is_shown_once_and_the_practice_mat_has_no_clock(person: Any) -> 
     assert mira.page.get_attribute("[role=timer]", "aria-label") == "no turn clock"
     after = mira.evaluate("window.__test.state().brief.positions[1]")
     assert max(abs(a - b) for a, b in zip(before, after, strict=True)) < 0.01
-    mira.page.click("[data-test=leave]")
+    mira.leave()
 
 
 @pytest.mark.parametrize("screen", [WIDE, MIDDLE, PHONE], ids=["wide", "middle", "phone"])
@@ -142,7 +142,7 @@ def test_hints_can_be_skipped_and_cover_nothing(person: Any, screen: dict[str, A
     mira.page.click("[data-test=hint-skip]")
     mira.page.wait_for_selector("[data-test=hint]", state="detached")
     assert len(mira.evaluate("JSON.parse(localStorage.getItem('tussle.hints'))")) == 3
-    mira.page.click("[data-test=leave]")
+    mira.leave()
 
 
 def test_words_are_true_in_every_mode(person: Any) -> None:
@@ -154,7 +154,7 @@ def test_words_are_true_in_every_mode(person: Any) -> None:
     mira.page.click("[aria-label=Seats] [role=radio]:has-text('1')")
     mira.page.click("[data-test=open]")
     mira.page.wait_for_selector("h1:text-is('1 seat')")
-    mira.page.click("[data-test=leave]")
+    mira.leave()
     mira.page.click("[role=radio]:has-text('Sandbox')")
     mira.page.click("[data-test=play-now]")
     mira.until("window.__test && window.__test.state().status === 'running'")
@@ -174,7 +174,7 @@ def test_words_are_true_in_every_mode(person: Any) -> None:
     mira.until("window.__test.link().kind === 'live'")
     said = set(mira.evaluate("window.__said"))
     assert all(not re.search(r"\d", text) for text in said), said
-    mira.page.click("[data-test=leave]")
+    mira.leave()
 
 
 def test_the_rules_are_beside_the_mode_that_is_chosen(person: Any) -> None:
@@ -200,7 +200,7 @@ def test_a_sign_is_said_with_one_press(person: Any) -> None:
     mira.page.select_option("[data-test=quick-line]", label="Good luck")
     mira.page.wait_for_selector("[data-test=chat] >> text=Good luck")
     mira.page.wait_for_selector(".bubble", state="detached")
-    mira.page.click("[data-test=leave]")
+    mira.leave()
 
 
 def test_a_turn_is_notified_while_the_tab_is_hidden(person: Any) -> None:
@@ -232,7 +232,7 @@ def test_a_turn_is_notified_while_the_tab_is_hidden(person: Any) -> None:
         mira.page.wait_for_selector("[data-test=launch]:disabled")
     mira.until("window.__alerts.length === 1")
     assert mira.evaluate("window.__alerts[0]").startswith("Your turn: ")
-    mira.page.click("[data-test=leave]")
+    mira.leave()
 
 
 PLACES = """
@@ -288,4 +288,4 @@ def test_banners_and_hints_do_not_move_the_stage(person: Any, mode: str, screen:
     if mode == "Duel":
         mira.page.wait_for_selector("[data-test=hint]")
     assert len(mira.evaluate("window.__places")) == 1, mira.evaluate("window.__places")
-    mira.page.click("[data-test=leave]")
+    mira.leave()

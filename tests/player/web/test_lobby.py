@@ -117,7 +117,7 @@ def test_the_list_shows_who_waits_and_is_searched(person: Any) -> None:
     kei.page.wait_for_selector("[data-test=ready]")
     otto.page.wait_for_selector("[data-test=seats] >> text=Kei")
     for one in (kei, otto):
-        one.page.click("[data-test=leave]")
+        one.leave()
 
 
 @pytest.mark.usefixtures("duels")
@@ -190,13 +190,13 @@ def test_a_link_leads_in_and_everyone_sees_who_is_there(person: Any, browser: An
     ada.page.keyboard.press("Enter")
     for one in (kei, lena):
         one.page.wait_for_selector("[data-test=chat] >> text=Good luck, all")
-    lena.page.click("[data-test=leave]")
+    lena.leave()
     for one in (ada, kei):
         one.page.wait_for_selector("[data-test=watching]", state="detached")
     kei.page.close()
     ada.page.wait_for_selector("[data-test=players] >> text=away")
     ada.shoot("duel-away")
-    ada.page.click("[data-test=leave]")
+    ada.leave()
 
 
 def test_a_first_visit_is_in_a_match_with_bots_by_one_press(person: Any) -> None:

@@ -10,6 +10,7 @@ import urllib.request
 from typing import Any
 
 from tests.support.person import WAIT_MS, in_browser, serious
+from tests.support.practice import practise
 
 pytestmark = in_browser
 
@@ -147,7 +148,7 @@ def test_a_turn_is_seen_from_elsewhere_and_played_on_a_phone(person: Any) -> Non
     second.close()
     mira.page.click("text=Play here")
     arrived(mira, "[data-test=stage]")
-    mira.page.click("[data-test=leave]")
+    mira.leave()
     arrived(mira, "[data-test=find]:visible, .dock .now:visible")
 
 
@@ -166,3 +167,23 @@ def test_a_lost_seat_is_said(person: Any) -> None:
     mira.go("/#/")
     mira.page.reload()
     mira.page.wait_for_selector("text=Your session is over.")
+
+
+def test_leaving_a_match_is_asked_for(person: Any) -> None:
+    """To leave a match of turns is to lose it: one press asks, and the second leaves. A press elsewhere takes the
+    question back."""
+    mira = person("Mira", **PHONE)
+    token = practise(mira)
+    leave = mira.page.locator("[data-test=leave]")
+    leave.click()
+    assert leave.inner_text() == "Give up?"
+    assert serious(mira.page) == []
+    mira.page.locator("[data-test=stage]").focus()
+    assert leave.inner_text() == "Leave"
+    assert not ended(mira.url, token)
+    leave.click()
+    leave.click()
+    mira.page.wait_for_selector(".dock")
+    mira.until(
+        f"fetch('/api/sessions/{token}').then((answer) => answer.json()).then((view) => view.status === 'ended')"
+    )

@@ -70,7 +70,7 @@ def test_the_host_rules_the_box_and_everyone_fills_it(person: Any) -> None:
     ):
         assert said in log
     for one in (mira, kei):
-        one.page.click("[data-test=leave]")
+        one.leave()
 
 
 FEWEST = """
@@ -95,7 +95,7 @@ def test_bodies_are_drawn_without_a_break_while_others_come(person: Any) -> None
         mira.until(f"window.__test.places().length === {first + number}")
     assert mira.evaluate("window.__fewest") == first
     for one in (mira, kei):
-        one.page.click("[data-test=leave]")
+        one.leave()
 
 
 def test_a_finger_drags_a_body_on_a_phone(person: Any) -> None:
@@ -129,4 +129,4 @@ def test_a_finger_drags_a_body_on_a_phone(person: Any) -> None:
     touch("touchEnd")
     mira.until(f"{BOX}.leases.length === 0")
     for one in (mira, kei):
-        one.page.click("[data-test=leave]")
+        one.leave()

@@ -38,7 +38,7 @@ export function CurlingScreen({ client, drawer }: { client: SessionClient; drawe
         <Measures client={client} />
       </div>
       <div class="stack mid">
-        {ended ? <Result client={client} state={state} won={(name) => (name === null ? t("result.you-win") : t("result.wins", { name }))} points="Points" /> : <Clock client={client} state={state} />}
+        {ended ? <Result client={client} state={state} won={(name) => (name === null ? t("result.you-win") : t("result.wins", { name }))} /> : <Clock client={client} state={state} />}
         <StageView
           client={client}
           label={label(state, seat)}

@@ -33,7 +33,7 @@ export function Duel({ client, drawer }: { client: SessionClient; drawer: boolea
         <Measures client={client} />
       </div>
       <div class="stack mid">
-        {ended ? <Result client={client} state={state} won={won} points="Damage dealt" /> : <Clock client={client} state={state} />}
+        {ended ? <Result client={client} state={state} won={won} /> : <Clock client={client} state={state} />}
         <StageView client={client} label={stageLabel(state, seat)} class={act.yours ? "aiming" : ""} onStage={act.onStage}>
           <StageButtons act={act} />
           <RimWarning state={state} />

@@ -77,7 +77,7 @@ function Row({ view, place }: { view: SessionView; place: number }) {
       ) : view.status === "filled" ? (
         <span class="tag pause">{t("list.getting-ready")}</span>
       ) : view.status === "paused" ? (
-        <span class="tag pause">{t("list.changing-server")}</span>
+        <span class="tag pause">{t("list.paused")}</span>
       ) : view.status === "starting" ? (
         <span class="tag pause">{t("list.starting")}</span>
       ) : (

@@ -12,6 +12,8 @@ import { Bar } from "../ui/bar";
 import { Line } from "../ui/line";
 import { Icon } from "../ui/parts";
 import { Sound } from "../ui/sound";
+import { Confirm } from "../ui/confirm";
+import { hasTurns } from "../session/state";
 import { distinguish } from "../stage/marks";
 import { markOfSeat } from "../stage/palette";
 import { Refused } from "../wire/calls";
@@ -39,6 +41,8 @@ function Live({ client }: { client: SessionClient }) {
     document.title = mine ? t("session.your-turn-tussle") : `${title} · Tussle`;
   }, [title, mine]);
   const hz = Math.round(1 / client.step.value);
+  // To leave is to lose there.
+  const plays = state.seats.some((seat) => seat.seat === client.mySeat && !seat.out) && hasTurns(state) && state.phase !== "lobby" && state.phase !== "over";
   const stopped = link.kind === "closed" && link.reason !== "ended" ? link.reason : null;
   return (
     <>
@@ -68,9 +72,13 @@ function Live({ client }: { client: SessionClient }) {
         <button class="btn ghost s sq mid-only" aria-label={t("session.log-and-chat")} aria-pressed={drawer} onClick={() => setDrawer(!drawer)}>
           <Icon name="list" />
         </button>
-        <button class="btn ghost s" onClick={leave} data-test="leave">
-          {t("session.leave")}
-        </button>
+        {plays ? (
+          <Confirm class="btn ghost s" text={t("session.leave")} question={t("session.give-up")} label={t("session.the-match")} onConfirm={leave} test="leave" />
+        ) : (
+          <button class="btn ghost s" onClick={leave} data-test="leave">
+            {t("session.leave")}
+          </button>
+        )}
       </Bar>
       {stopped ? (
         <Stopped reason={stopped} token={client.token} />

@@ -1,5 +1,6 @@
 // What the end of a match is about: the score of the series, the hardest hit, who hurt whom. Pure.
 
+import { t } from "../text/words";
 import type { RatingChange, Series } from "../wire/messages";
 import type { BestHit, Seat } from "./state";
 
@@ -36,7 +37,7 @@ export function ratingChange(ratings: readonly RatingChange[], player: string): 
   const change = ratings.find((one) => one.player === player);
   if (!change) return "";
   const after = Math.round(change.after);
-  if (change.before === null || change.before === undefined) return `${after} (new)`;
+  if (change.before === null || change.before === undefined) return t("result.new", { rating: after });
   const by = after - Math.round(change.before);
   return `${Math.round(change.before)}\u00a0→\u00a0${after} (${by < 0 ? "−" : "+"}${Math.abs(by)})`;
 }

@@ -1,8 +1,8 @@
 // The state of a curling session: the sheet, the stones thrown, the ends scored. A pure reducer, called by reducer.ts.
 
 import type { Event } from "../wire/messages";
-import { maybe, num, numbers, part } from "./events";
-import type { Data } from "./events";
+import { maybe, num, numbers, part, readBlow } from "./events";
+import type { Blow, Data } from "./events";
 
 export interface House {
   readonly x: number;
@@ -30,9 +30,18 @@ export interface Curling {
   /** Stones that each seat has thrown in this end. */
   readonly thrown: readonly number[];
   readonly scored: readonly End[];
+  /** The hardest touch of two stones so far. */
+  readonly hardest: Touch | null;
 }
 
-export const EMPTY_CURLING: Curling = { house: null, stones: 4, ends: 3, end: 1, stone: null, guarded: false, thrown: [], scored: [] };
+/** Two stones touched: the seat of the one that came, and of the one that it met. */
+export interface Touch {
+  readonly by: number;
+  readonly to: number;
+  readonly impulse: number;
+}
+
+export const EMPTY_CURLING: Curling = { house: null, stones: 4, ends: 3, end: 1, stone: null, guarded: false, thrown: [], scored: [], hardest: null };
 
 const house = (d: Data): House | null => {
   const data = part(d, "house");
@@ -44,6 +53,12 @@ export function ownerOf(curling: Curling, stone: number): number {
   return Math.floor(stone / curling.stones);
 }
 
+/** A blow of two stones, by their owners: the stone of this turn first. */
+export function touchOf(curling: Curling, { a, b, impulse }: Pick<Blow, "a" | "b" | "impulse">): Touch {
+  const [hit, other] = b === curling.stone ? [b, a] : [a, b];
+  return { by: ownerOf(curling, hit), to: ownerOf(curling, other), impulse };
+}
+
 export function withCurlingEvent(curling: Curling, event: Event): Curling {
   const d = event.d;
   switch (event.t) {
@@ -53,6 +68,10 @@ export function withCurlingEvent(curling: Curling, event: Event): Curling {
       return "stone" in d ? withTurn(curling, d) : curling;
     case "action":
       return "stone" in d ? withThrown(curling, num(d, "stone"), 1) : curling;
+    case "blow": {
+      const touch = touchOf(curling, readBlow(d, event.tick));
+      return touch.impulse > (curling.hardest?.impulse ?? 0) ? { ...curling, hardest: touch } : curling;
+    }
     case "end_scored":
       return { ...curling, thrown: [], scored: [...curling.scored.slice(0, num(d, "end") - 1), { seat: maybe(d, "seat"), points: num(d, "points") }] };
     default:
@@ -71,6 +90,11 @@ function withThrown(curling: Curling, stone: number, more: number): Curling {
   const thrown = [...curling.thrown];
   thrown[ownerOf(curling, stone)] = (stone % curling.stones) + more;
   return { ...curling, thrown };
+}
+
+/** The end in which a seat scored most: the first of several. Null where no stone counted. */
+export function bestEnd(curling: Curling): { end: number; seat: number; points: number } | null {
+  return curling.scored.reduce<ReturnType<typeof bestEnd>>((best, { seat, points }, i) => (seat !== null && points > (best?.points ?? 0) ? { end: i + 1, seat, points } : best), null);
 }
 
 /** The points of each seat in each end: a row per seat, null for none. */

@@ -158,7 +158,7 @@ function apply(state: SessionState, type: string, d: Data, event: Event): Sessio
       return { ...one(state, seat, () => ({ braced: str(d, "kind") === "brace" })), phase: "moving", turnEndsAt: 0, turnSeat: seat };
     case "blow": {
       const blow = readBlow(d, event.tick);
-      return { ...hurt(hurt(state, blow.a, blow.damageA), blow.b, blow.damageB), best: harder(state.best, blow) };
+      return { ...hurt(hurt(state, blow.a, blow.damageA), blow.b, blow.damageB), best: harder(state.best, blow), ending: blow.damageA + blow.damageB > 0 ? blow : state.ending };
     }
     case "out":
       return one(state, seat, (one) => ({
@@ -176,12 +176,13 @@ function apply(state: SessionState, type: string, d: Data, event: Event): Sessio
         bouts: numbers(d, "wins"),
         phase: "settling",
         turnSeat: null,
+        ending: null,
         seats: state.seats.map((one) => (numbers(d, "order").includes(one.seat) ? { ...one, out: false, cause: "", place: null, health: one.full, lost: 0, braced: false } : one)),
       };
     case "rim_cracked":
       return { ...state, brief: state.brief && { ...state.brief, cracked: numbers(d, "sides") } };
     case "rim_fell":
-      return { ...state, brief: state.brief && { ...state.brief, sides: numbers(d, "distances"), cracked: [] } };
+      return { ...state, ending: null, brief: state.brief && { ...state.brief, sides: numbers(d, "distances"), cracked: [] } };
     case "end_scored": {
       const total = numbers(d, "total");
       return { ...state, seats: state.seats.map((one) => ({ ...one, score: total[one.seat] ?? one.score })) };
@@ -232,6 +233,7 @@ function turnStarted(state: SessionState, d: Data): SessionState {
     ...state,
     phase: "acting",
     brief,
+    ending: null,
     turnSeat: brief.seat,
     turnEndsAt: brief.endsAt,
     turnTotalS: brief.deadlineS ?? state.turnTotalS,

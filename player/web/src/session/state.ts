@@ -3,7 +3,7 @@
 import type { HeldSeat, ObserversData, Series } from "../wire/messages";
 import { EMPTY_CURLING } from "./curling";
 import type { Curling } from "./curling";
-import type { Brief, Data, Result } from "./events";
+import type { Blow, Brief, Data, Result } from "./events";
 import { EMPTY_BOX } from "./sandbox";
 import type { Sandbox } from "./sandbox";
 import { EMPTY_SPRING } from "./spring";
@@ -101,6 +101,8 @@ export interface SessionState {
   /** The free seats of a rematch that wait for the people of the match before. */
   readonly held: readonly HeldSeat[];
   readonly best: BestHit | null;
+  /** The last blow of this turn that did damage. At the end of the match: the one that ended it, if one did. */
+  readonly ending: Blow | null;
   /** The bouts that each seat has won, in a match of several; [] in others. And the number of the bout. */
   readonly bouts: readonly number[];
   readonly bout: number;
@@ -141,10 +143,14 @@ export const EMPTY: SessionState = {
   series: null,
   held: [],
   best: null,
+  ending: null,
   bouts: [],
   bout: 1,
   toWin: 1,
 };
+
+/** Whether a clock runs in its turns. */
+export const hasTurns = (state: SessionState): boolean => state.brief !== null && state.turnTotalS > 0;
 
 /** The seats that are not out, in turn order, from the seat whose turn it is. */
 export function order(state: SessionState): Seat[] {

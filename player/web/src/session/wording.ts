@@ -5,7 +5,8 @@ import type { Event } from "../wire/messages";
 import { fixed, group, ordinal, shortName } from "../text/format";
 import { measured } from "../text/units";
 import { num, readBlow, readResult, str } from "./events";
-import { ownerOf } from "./curling";
+import { ownerOf, touchOf } from "./curling";
+import type { Touch } from "./curling";
 import type { LogRow, SessionState } from "./state";
 
 /** A blow with a smaller impulse gets no line [N s]. */
@@ -67,10 +68,7 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       const blow = readBlow(d, event.tick);
       if (blow.impulse < QUIET) return null;
       if (state.mode === "curling") {
-        const [hit, other] = blow.b === state.curling.stone ? [blow.b, blow.a] : [blow.a, blow.b];
-        const [a, b] = [ownerOf(state.curling, hit), ownerOf(state.curling, other)];
-        const whose = a === b ? t("wording.two-stones-of-touched", { a: name(a) }) : t("wording.a-stone-of-touched-one", { a: name(a), b: name(b) });
-        return { v: event.v, tick: blow.tick, turn: false, seat: null, parts: [{ text: whose, strong: false }, { text: measured("impulse", blow.impulse), strong: true }] };
+        return { v: event.v, tick: blow.tick, turn: false, seat: null, parts: [{ text: touched(touchOf(state.curling, blow), name), strong: false }, { text: measured("impulse", blow.impulse), strong: true }] };
       }
       const [first, second] = state.turnSeat === blow.b ? [blow.b, blow.a] : [blow.a, blow.b];
       const damage = (who: number) => (who === blow.a ? blow.damageA : blow.damageB);
@@ -143,6 +141,11 @@ export function describe(state: SessionState, event: Event): LogRow | null {
     default:
       return null;
   }
+}
+
+/** Whose stones touched; the impulse follows. */
+export function touched({ by, to }: Touch, name: (seat: number) => string): string {
+  return by === to ? t("wording.two-stones-of-touched", { a: name(by) }) : t("wording.a-stone-of-touched-one", { a: name(by), b: name(to) });
 }
 
 function action(kind: string, name: string, body: string, impulse: number, speed: number | null): string {

@@ -85,6 +85,16 @@ export class Impacts {
 
 export type Triangle = readonly [number, number, number, number, number, number];
 
+/** The triangles of a body in pixels: its mesh at the pose of 12 numbers, on the screen. */
+export function trianglesOf(shape: { readonly vertices: ArrayLike<number>; readonly faces: ArrayLike<number> }, r: ArrayLike<number>, screen: (x: number, y: number, z: number) => { x: number; y: number }): Triangle[] {
+  const corner = (v: number): [number, number] => {
+    const [x, y, z] = [shape.vertices[3 * v]!, shape.vertices[3 * v + 1]!, shape.vertices[3 * v + 2]!];
+    const at = screen(r[0]! + x * r[3]! + y * r[6]! + z * r[9]!, r[1]! + x * r[4]! + y * r[7]! + z * r[10]!, r[2]! + x * r[5]! + y * r[8]! + z * r[11]!);
+    return [at.x, at.y];
+  };
+  return Array.from({ length: Math.floor(shape.faces.length / 3) }, (_, i) => [...corner(shape.faces[3 * i]!), ...corner(shape.faces[3 * i + 1]!), ...corner(shape.faces[3 * i + 2]!)] as const);
+}
+
 /** At most FRAGMENTS of the triangles of a body, taken evenly. triangles: corners in pixels. */
 export function fragmentsOf(triangles: readonly Triangle[]): Triangle[] {
   const step = Math.max(1, triangles.length / FRAGMENTS);

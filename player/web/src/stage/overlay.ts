@@ -96,12 +96,23 @@ export class Overlay {
     this.widths.clear();
   }
 
+  /** Pins that stay as they were keep their place: this is called between two pictures. A new one is hidden until it is
+   * placed. */
   setPins(specs: readonly PinSpec[]): void {
-    for (const pin of this.pins.values()) pin.remove();
+    const before = new Map(this.pins);
     this.pins.clear();
     this.widths.clear();
     for (const spec of specs) {
+      const says = JSON.stringify([spec.mark, spec.name, spec.bare]);
+      const same = before.get(spec.body);
+      if (same?.dataset["says"] === says) {
+        before.delete(spec.body);
+        this.pins.set(spec.body, same);
+        continue;
+      }
       const pin = document.createElement("div");
+      pin.dataset["says"] = says;
+      pin.style.visibility = "hidden";
       pin.className = spec.bare ? "pin bare" : "pin";
       pin.innerHTML = markSvg(spec.mark, spec.name, spec.bare ? 20 : 18);
       if (!spec.bare) {
@@ -112,6 +123,7 @@ export class Overlay {
       this.element.append(pin);
       this.pins.set(spec.body, pin);
     }
+    for (const pin of before.values()) pin.remove();
   }
 
   /** Where a body's pin points; null hides it. bodies: the others, which it keeps clear of. spent: the body is out, and this
@@ -129,6 +141,11 @@ export class Overlay {
       at = { x: box.x, y: box.y + PIN_HEIGHT / 2 };
     }
     if (at) pin.style.transform = `translate(${at.x.toFixed(1)}px, ${at.y.toFixed(1)}px) translate(-50%, ${pin.classList.contains("bare") ? "-50%" : "-100%"})`;
+  }
+
+  /** Where a box, moved up, covers neither a body nor a pin of this picture. */
+  clear(box: Box, bodies: readonly Disc[]): Box {
+    return inside(clearOf(box, -1, bodies, this.pinned), this.size);
   }
 
   /** A sign over a body for a moment, in place of the one before. */
@@ -302,7 +319,7 @@ export class Overlay {
   }
 
   /** Take away all flashes and fragments. */
-  clear(): void {
+  calmDown(): void {
     for (const flash of [...this.flashes]) this.drop(flash);
     for (const { path } of this.bursts) path.remove();
     this.bursts = [];

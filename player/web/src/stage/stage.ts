@@ -7,9 +7,8 @@ import { blendAffine, blendMixed } from "./affine";
 import { canWebGL, drawsInSoftware } from "./browser";
 import { FALL_S, Falls } from "./falls";
 import { FlatView } from "./flat";
-import { Impacts } from "./impacts";
-import type { Triangle } from "./impacts";
-import type { Disc } from "./labels";
+import { Impacts, trianglesOf } from "./impacts";
+import type { Box, Disc } from "./labels";
 import { distinguish } from "./marks";
 import { Overlay } from "./overlay";
 import type { PinSpec } from "./overlay";
@@ -197,7 +196,7 @@ export class Stage {
 
   /** The picture goes back to before these: they are seen again, and nothing else of the present is. */
   again(blow: Blow, out: Out | null): void {
-    this.overlay.clear();
+    this.overlay.calmDown();
     this.falls.again();
     this.blow(blow);
     if (out) this.out(out);
@@ -441,10 +440,18 @@ export class Stage {
     for (let k = 0; k < 3; k++) this.rows[12 * body + k] = this.rows[12 * body + k]! + by[k]!;
   }
 
+  /** Whether the picture no longer has the body of a seat. It is drawn up to the last frame that has it, which comes before
+   * the tick at which it is out. */
+  private gone(seat: number): boolean {
+    const body = this.bodyOf(seat);
+    return body !== null && this.active[body] === false;
+  }
+
   private releaseBlows(now: number): void {
     if (!this.timeline) return;
     this.pendingBlows = this.pendingBlows.filter((blow) => {
-      if (!this.timeline!.passed(blow.tick)) return true;
+      const breaks = this.pendingOuts.some(({ seat, tick, cause }) => cause === "broken" && tick === blow.tick && (seat === blow.a || seat === blow.b) && this.gone(seat));
+      if (!breaks && !this.timeline!.passed(blow.tick)) return true;
       this.overlay.flash(blow.point, blow.impulse, now);
       const bodies = [blow.a, blow.b].flatMap((seat) => this.bodiesOfSeat.get(seat)?.slice(0, 1) ?? []);
       this.impacts.struck(blow, bodies, now);
@@ -457,7 +464,7 @@ export class Stage {
   private releaseOuts(now: number): void {
     if (!this.timeline) return;
     this.pendingOuts = this.pendingOuts.filter(({ seat, tick, cause }) => {
-      if (!this.timeline!.passed(tick)) return true;
+      if (!this.timeline!.passed(tick) && !(cause === "broken" && this.gone(seat))) return true;
       const body = this.bodiesOfSeat.get(seat)?.[0];
       if (body !== undefined) this.falls.out(body, cause === "fallen", now);
       this.dirty = true;
@@ -465,13 +472,7 @@ export class Stage {
       const shape = body === undefined ? undefined : this.movingBodies[body];
       if (body === undefined || !shape || shape.kind === "elastic" || 12 * body + 12 > this.rows.length) return false;
       const r = this.rows.subarray(12 * body, 12 * body + 12);
-      const corner = (v: number): [number, number] => {
-        const [x, y, z] = [shape.vertices[3 * v]!, shape.vertices[3 * v + 1]!, shape.vertices[3 * v + 2]!];
-        const at = this.view.screen(r[0]! + x * r[3]! + y * r[6]! + z * r[9]!, r[1]! + x * r[4]! + y * r[7]! + z * r[10]!, r[2]! + x * r[5]! + y * r[8]! + z * r[11]!);
-        return [at.x, at.y];
-      };
-      const triangles: Triangle[] = [];
-      for (let i = 0; i + 2 < shape.faces.length; i += 3) triangles.push([...corner(shape.faces[i]!), ...corner(shape.faces[i + 1]!), ...corner(shape.faces[i + 2]!)]);
+      const triangles = trianglesOf(shape, r, (...at) => this.view.screen(...at));
       const mark = this.seats.find((one) => one.seat === seat)?.mark ?? 0;
       this.overlay.burst(triangles, this.view.screen(r[0]!, r[1]!, r[2]!), PLAYER_COLOURS[mark] ?? PLAYER_COLOURS[0], now);
       this.dirty = true;
@@ -479,6 +480,11 @@ export class Stage {
     });
   }
   private shaken = false;
+
+  /** Where a box near a pixel covers no body and no label: up to the top of the stage. Its centre. */
+  clearOf(box: Box): { x: number; y: number } {
+    return this.overlay.clear(box, this.discs(-1));
+  }
 
   /** The bodies in sight as discs of pixels, without one. */
   private discs(except: number): Disc[] {

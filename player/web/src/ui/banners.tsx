@@ -4,6 +4,7 @@
 import type { SessionClient } from "../session/client";
 import { route } from "../app/route";
 import { client, notice, now, online, silent } from "../app/store";
+import { hasTurns } from "../session/state";
 import type { SessionState } from "../session/state";
 import { minutes } from "../text/format";
 import { t } from "../text/words";
@@ -142,8 +143,6 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
   }
   return null;
 }
-
-const hasTurns = (state: SessionState): boolean => state.brief !== null && state.turnTotalS > 0;
 
 /** What a lost connection means for a seat, in its mode. */
 function whileAway(state: SessionState): string {

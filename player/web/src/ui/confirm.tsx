@@ -5,7 +5,8 @@ import { useEffect, useState } from "preact/hooks";
 /** How long the second press is waited for. */
 const WAIT_MS = 5000;
 
-export function Confirm({ text, question, onConfirm, disabled = false, label }: { text: string; question: string; onConfirm: () => void; disabled?: boolean; label: string }) {
+/** label: what it is done to. */
+export function Confirm({ text, question, onConfirm, disabled = false, label, class: kind = "btn s", test }: { text: string; question: string; onConfirm: () => void; disabled?: boolean; label: string; class?: string; test?: string }) {
   const [asked, setAsked] = useState(false);
   useEffect(() => {
     if (!asked) return undefined;
@@ -14,7 +15,8 @@ export function Confirm({ text, question, onConfirm, disabled = false, label }: 
   }, [asked]);
   return (
     <button
-      class={asked ? "btn s sure" : "btn s"}
+      class={asked ? `${kind} sure` : kind}
+      data-test={test}
       disabled={disabled}
       aria-label={asked ? `${question} ${label}` : `${text} ${label}`}
       onBlur={() => setAsked(false)}

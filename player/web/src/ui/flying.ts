@@ -3,7 +3,10 @@
 
 const FLIGHT_MS = 650;
 const RISE_MS = 1100;
-const RISE_PX = 46;
+/** How far the numbers of a blow rise, and the height and width of one [px]. */
+export const RISE_PX = 46;
+export const ROW_PX = 24;
+export const NUMBER_PX = 48;
 
 /** A number that is in the air, until its animation ends. */
 function number(lost: number, keyframes: Keyframe[], options: KeyframeAnimationOptions): void {
@@ -29,11 +32,11 @@ export function flyToBar(stage: HTMLElement, from: { x: number; y: number }, sea
   number(lost, [{ transform: at(x0, y0, 0.7), opacity: 0 }, { transform: middle, opacity: 1, offset: 0.45 }, { transform: at(x1, y1, 0.8), opacity: 0.9 }], { duration: FLIGHT_MS, easing: "ease-in-out" });
 }
 
-/** from: pixels of the stage. `row`: which of the numbers of this blow. It stays within the stage. */
-export function riseFrom(stage: HTMLElement, from: { x: number; y: number }, row: number, lost: number): void {
+/** to: where the numbers of a blow stay, in pixels of the stage. `row`: which of them. */
+export function riseTo(stage: HTMLElement, to: { x: number; y: number }, row: number, lost: number): void {
   if (Math.round(lost) < 1) return;
   const box = stage.getBoundingClientRect();
-  const [x, y] = [box.left + from.x, Math.max(box.top + 16, box.top + from.y - RISE_PX) + 24 * row];
+  const [x, y] = [box.left + to.x, box.top + to.y + ROW_PX * row];
   number(lost, [{ transform: at(x, y + RISE_PX / 2, 0.7), opacity: 0 }, { transform: at(x, y, 1.15), opacity: 1, offset: 0.4 }, { transform: at(x, y, 1), opacity: 1, offset: 0.8 }, { transform: at(x, y, 1), opacity: 0 }], { duration: RISE_MS, easing: "ease-out" });
 }
 

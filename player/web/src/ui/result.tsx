@@ -4,10 +4,13 @@ import { useEffect, useState } from "preact/hooks";
 import { api, busy, leave, nextOpponent, now, rematch, replay } from "../app/store";
 import { damageByPair, ratingChange } from "../session/afterwards";
 import type { SessionClient } from "../session/client";
+import { bestEnd } from "../session/curling";
 import type { Seat, SessionState } from "../session/state";
+import { touched } from "../session/wording";
 import { FALL_S } from "../stage/falls";
 import { markOfSeat } from "../stage/palette";
 import { fixed, group, shortName } from "../text/format";
+import { measured } from "../text/units";
 import { t } from "../text/words";
 import type { SessionView } from "../wire/messages";
 import { at } from "../wire/place";
@@ -77,8 +80,8 @@ function useAfterwards(token: string, over: boolean): SessionView | null {
   return view;
 }
 
-/** `won`: what is said of the winner; `points`: what a seat's number means. */
-export function Result({ client, state, won, points }: { client: SessionClient; state: SessionState; won: (name: string | null, cause: string) => string; points: string }) {
+/** `won`: what is said of the winner. */
+export function Result({ client, state, won }: { client: SessionClient; state: SessionState; won: (name: string | null, cause: string) => string }) {
   void now.value;
   const after = useAfterwards(client.token, state.result !== null);
   const mine = state.seats.find((seat) => seat.seat === client.mySeat);
@@ -102,8 +105,8 @@ export function Result({ client, state, won, points }: { client: SessionClient; 
         <h1>{heading}</h1>
         <SeriesScore state={state} again={asked !== null} />
       </div>
-      <Numbers state={state} view={after} points={points} mine={mine ?? null} />
-      <Hits state={state} />
+      <Numbers state={state} view={after} mine={mine ?? null} />
+      {state.mode === "curling" ? <Stones state={state} /> : <Hits state={state} />}
       <div class="row ways">
         {player ? (
           <button class="btn now" onClick={() => void rematch(client.token, mine?.body ?? null)} aria-busy={busy.value === "rematch"} data-test="rematch">
@@ -134,7 +137,8 @@ export function Result({ client, state, won, points }: { client: SessionClient; 
   );
 }
 
-function Numbers({ state, view, points, mine }: { state: SessionState; view: SessionView | null; points: string; mine: Seat | null }) {
+function Numbers({ state, view, mine }: { state: SessionState; view: SessionView | null; mine: Seat | null }) {
+  const stones = state.mode === "curling";
   const result = state.result;
   const places = [...state.seats].sort((a, b) => (a.place ?? 9) - (b.place ?? 9));
   const ratings = view?.ratings ?? [];
@@ -146,7 +150,7 @@ function Numbers({ state, view, points, mine }: { state: SessionState; view: Ses
             <th scope="col">
               <span class="vh">{t("result.place-and-player")}</span>
             </th>
-            <th scope="col">{points}</th>
+            <th scope="col">{stones ? t("result.points") : t("result.damage-dealt")}</th>
             <th scope="col">{t("result.experience")}</th>
             <th scope="col">{t("result.rating")}</th>
           </tr>
@@ -159,7 +163,7 @@ function Numbers({ state, view, points, mine }: { state: SessionState; view: Ses
                   <span class="data mute">{seat.place ?? "–"}</span>
                   <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={22} />
                   <span class="clip">
-                    <PlayerName who={seat} after={seat === mine ? ", you" : ""} />
+                    <PlayerName who={seat} after={seat === mine ? t("result.you") : ""} />
                   </span>
                 </span>
               </th>
@@ -173,18 +177,51 @@ function Numbers({ state, view, points, mine }: { state: SessionState; view: Ses
       <details class="small soft">
         <summary>{t("result.what-the-numbers-mean")}</summary>
         <p>
-          {t("result.experience-10-for-staying-to", { what: points === "Points"
+          {t("result.experience-10-for-staying-to", { what: stones
             ? t("result.points-stones-nearer-to-the")
-            : t("result.damage-dealt-the-health-that"), what2: points === "Points" ? "" : t("result.1-for-each-20-of") })}
+            : t("result.damage-dealt-the-health-that"), what2: stones ? "" : t("result.1-for-each-20-of") })}
         </p>
       </details>
     </div>
   );
 }
 
+/** The name of a seat. */
+const nameIn = (state: SessionState) => (seat: number) => shortName(state.seats.find((one) => one.seat === seat)?.name ?? t("result.seat", { seat: seat + 1 }));
+
+/** Of a match with stones: the end with the most points, and the hardest touch. */
+function Stones({ state }: { state: SessionState }) {
+  const name = nameIn(state);
+  const { hardest } = state.curling;
+  const best = bestEnd(state.curling);
+  if (!best && !hardest) return null;
+  return (
+    <dl class="hits" data-test="hits">
+      {best && (
+        <div>
+          <dt>{t("result.best-end")}</dt>
+          <dd class="row">
+            <Mark mark={markOfSeat(best.seat)} name={name(best.seat)} size={18} />
+            <span>{t("wording.end-for", { end: best.end, points: best.points, seat: name(best.seat) })}</span>
+          </dd>
+        </div>
+      )}
+      {hardest && (
+        <div>
+          <dt>{t("result.hardest-touch")}</dt>
+          <dd>
+            {touched(hardest, name)}
+            <span class="data">{measured("impulse", hardest.impulse)}</span>
+          </dd>
+        </div>
+      )}
+    </dl>
+  );
+}
+
 /** The hardest hit, and who hurt whom. */
 function Hits({ state }: { state: SessionState }) {
-  const name = (seat: number) => shortName(state.seats.find((one) => one.seat === seat)?.name ?? t("result.seat", { seat: seat + 1 }));
+  const name = nameIn(state);
   const pairs = damageByPair(state.result?.damage ?? []);
   const best = state.best;
   if (!best && !pairs.length) return null;
@@ -197,7 +234,7 @@ function Hits({ state }: { state: SessionState }) {
             {t("result.on-2", { by: name(best.by), to: name(best.to) })}
             <b class="data">{`−${Math.round(best.damage)}`}</b>
             {", "}
-            <span class="data">{`${fixed(best.impulse, 1)} N·s`}</span>
+            <span class="data">{measured("impulse", best.impulse)}</span>
           </dd>
         </div>
       )}

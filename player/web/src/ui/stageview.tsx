@@ -15,7 +15,7 @@ import { Stage } from "../stage/stage";
 import { shortName } from "../text/format";
 import { t } from "../text/words";
 import { isEmote } from "./emotes";
-import { flyToBar, landAll, riseFrom } from "./flying";
+import { NUMBER_PX, RISE_PX, ROW_PX, flyToBar, landAll, riseTo } from "./flying";
 
 interface Props {
   client: SessionClient;
@@ -48,8 +48,11 @@ function struck(client: SessionClient, stage: Stage, blow: Blow, at: { x: number
   if (client.mySeat === blow.a || client.mySeat === blow.b) vibrate(blow.impulse);
   if (calm.peek()) return;
   const lost = [[blow.a, blow.damageA], [blow.b, blow.damageB]] as const;
-  if (state.phase === "over") lost.filter(([, damage]) => damage >= 0.5).forEach(([, damage], row) => riseFrom(stage.host, at, row, damage));
-  else for (const [seat, damage] of lost) flyToBar(stage.host, at, seat, damage);
+  if (state.phase === "over") {
+    const rows = lost.filter(([, damage]) => damage >= 0.5);
+    const clear = stage.clearOf({ x: at.x, y: at.y - RISE_PX, width: NUMBER_PX, height: ROW_PX * rows.length });
+    rows.forEach(([, damage], row) => riseTo(stage.host, { x: clear.x, y: clear.y + ROW_PX * (0.5 - rows.length / 2) }, row, damage));
+  } else for (const [seat, damage] of lost) flyToBar(stage.host, at, seat, damage);
 }
 
 /** How much before and after the last blow is shown again [s of the world], and how fast. */
@@ -68,8 +71,8 @@ function slowLast(client: SessionClient, stage: Stage, blow: Blow, out: Out | nu
     const timeline = client.timeline.peek();
     if (!timeline || performance.now() - asked > TOO_LATE_MS || !stage.host.isConnected) return stop();
     const to = Math.min(end, blow.tick + ticks(AFTER_S));
-    if (!timeline.passed(to) || stage.waits || !timeline.showAgain(blow.tick - ticks(BEFORE_S), to, SLOWLY, performance.now() / 1000)) {
-      if (!timeline.passed(end) || stage.waits) setTimeout(look, 50);
+    if (!timeline.passed(to) || stage.waits || stage.overlay.bursting || !timeline.showAgain(blow.tick - ticks(BEFORE_S), to, SLOWLY, performance.now() / 1000)) {
+      if (!timeline.passed(end) || stage.waits || stage.overlay.bursting) setTimeout(look, 50);
       else stop();
       return;
     }
@@ -124,11 +127,7 @@ export function StageView({ client, label, still = false, flat = true, children,
           heard = client.state.value.chat.at(-1)?.v ?? heard;
         }),
       );
-      let lastBlow: Blow | null = null;
-      client.onBlow = (blow) => {
-        if (blow.damageA + blow.damageB > 0) lastBlow = blow;
-        made.blow(blow);
-      };
+      client.onBlow = (blow) => made.blow(blow);
       let lastOut: Out | null = null;
       client.onOut = (out) => {
         lastOut = out;
@@ -138,9 +137,10 @@ export function StageView({ client, label, still = false, flat = true, children,
       let over = client.state.peek().phase === "over";
       stops.push(
         effect(() => {
-          const ended = client.state.value.phase === "over";
+          const { phase, result, ending, tick } = client.state.value;
+          const ended = phase === "over";
           if (ended && !over) landAll();
-          if (ended && !over && client.state.value.result && lastBlow && !calm.peek() && !still) slowLast(client, made, lastBlow, lastOut, client.state.value.tick);
+          if (ended && !over && result && ending && !calm.peek() && !still) slowLast(client, made, ending, lastOut, tick);
           over = ended;
         }),
       );

@@ -73,7 +73,7 @@ export const lobby = {
   "list.no-sessions-right-now": "No sessions right now",
   "list.starting": "Starting",
   "list.getting-ready": "Getting ready",
-  "list.changing-server": "Changing server",
+  "list.paused": "Paused",
   "list.find-a-seat-or-open": "Find a seat, or open a lobby and share its code.",
   "list.new-lobby": "New lobby",
   "list.watch-2": "Watch",

@@ -63,6 +63,8 @@ export const page = {
   "session.back-to-lobbies": "Back to lobbies",
   "session.join": "Join",
   "session.leave": "Leave",
+  "session.give-up": "Give up?",
+  "session.the-match": "the match",
   "session.reload": "Reload",
   "session.codes-have-eight-letters-and": "Codes have eight letters and digits. A code works until some minutes after the end of its session.",
   "session.watch-again": "Watch again",
