@@ -81,7 +81,7 @@ INBOUND_BYTES = 65_536
 """Bytes on their way from a client over a bad network above which nothing more is read from it."""
 
 REFUSED_S = 2.0
-"""Time for the close frame to reach a client that was refused. Nothing is read from it meanwhile."""
+"""Time for the close frame to reach a client that was refused or has closed. Nothing is read from it meanwhile."""
 
 
 class _Protocol(ServerProtocol):
@@ -221,11 +221,18 @@ class Socket(ServerConnection):
         elif frame.opcode is Opcode.PING and self.transport.get_write_buffer_size() > OUTBOX_BYTES:
             refusal = CloseCode.TOO_SLOW, "too slow"
         if refusal is not None and not self._refused:
-            self._refused = True
-            self.loop.call_later(REFUSED_S, self.transport.abort)
+            self._hear_no_more()
             if self.on_refused is not None:
                 self.on_refused(refusal[0])
         return refusal
+
+    def _hear_no_more(self) -> None:
+        """Read nothing that comes after the close: it has no meaning, and nobody pays for it. The peer has REFUSED_S
+        for the close frame."""
+        self._refused = True
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = self.loop.call_later(REFUSED_S, self.transport.abort)
 
     def done(self) -> None:
         """Report that a message from ``recv`` was executed. Inputs behind it may then take the fast path."""
@@ -383,6 +390,8 @@ class Socket(ServerConnection):
         if frame[0] & 0x0F in (1, 2):
             self._waiting += 1
         super().data_received(frame)
+        if self.protocol.eof_sent and not self._refused:  # the peer closed, or sent what no peer may send
+            self._hear_no_more()
 
 
 def frame_size(data: bytes, at: int, end: int) -> int:

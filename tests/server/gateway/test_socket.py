@@ -28,6 +28,7 @@ from tussle.lobby.errors import CloseCode
 from tussle.lobby.network import Network
 from tussle.lobby.settings import Settings
 from tussle.server.gateway import gateway as gateway_module
+from tussle.server.gateway import socket as socket_module
 from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.socket import OUTBOX_BYTES, Socket, header
 from tussle.server.limits import TokenBucket
@@ -44,7 +45,7 @@ class Transport:
     def __init__(self) -> None:
         self.sent = b""
         self.waits = 0
-        self.closed = False
+        self.closed = self.paused = False
 
     def write(self, data: bytes) -> None:
         self.sent += data
@@ -63,7 +64,9 @@ class Transport:
 
     def get_extra_info(self, _: str) -> None: ...
     def set_write_buffer_limits(self, *_: Any) -> None: ...
-    def pause_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        self.paused = True
+
     def resume_reading(self) -> None: ...
     def can_write_eof(self) -> bool:
         return True
@@ -145,6 +148,40 @@ def test_no_message_is_lost_changed_or_overtaken(parts: list[Any], cuts: list[in
         assert live.transport.sent.count(b"\x8a") >= pings
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        frame(Opcode.CLOSE, b"\x03\xe8"),
+        frame(Opcode.TEXT, b"{", fin=False) + frame(Opcode.TEXT, b"{"),
+        b"\x89\xfe\0\x7e\0\0\0\0" + bytes(126),
+        b"\x83\x80\0\0\0\0",
+    ],
+    ids=["closed", "not continued", "long ping", "unknown"],
+)
+async def test_nothing_after_the_close_is_read(end: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames behind a close, or behind a frame that no peer may send, are dropped unread. websockets would take each by
+    itself, and a flood of small ones kept the process from everything else. Then the connection is aborted."""
+    monkeypatch.setattr(socket_module, "REFUSED_S", 0.05)
+    taken: list[bytes] = []
+    receive = ServerConnection.data_received
+
+    def note(self: ServerConnection, data: bytes) -> None:
+        taken.append(data)
+        receive(self, data)
+
+    monkeypatch.setattr(ServerConnection, "data_received", note)
+    live, more = Live(), frame(Opcode.TEXT, b"more") * 1000
+    live.socket.limit_frames(TokenBucket(1e9, 1e9))
+    taken.clear()
+    live.socket.data_received(end + more)
+    assert b"".join(taken) == end and live.socket.protocol.state is State.CLOSING
+    sent, live.transport.closed = live.transport.sent, False
+    for _ in range(3):
+        live.socket.data_received(more)
+    assert b"".join(taken) == end and live.transport.sent == sent and live.transport.paused
+    await until(lambda: live.transport.closed, "the end of the connection")
 
 
 def test_only_inputs_take_the_fast_path() -> None:
