@@ -15,7 +15,15 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from tussle.lobby.errors import ClientError, CloseCode, Conflict, LobbyError, ProtocolError, RateLimited
+from tussle.lobby.errors import (
+    ClientError,
+    CloseCode,
+    Conflict,
+    LobbyError,
+    ProtocolError,
+    RateLimited,
+    StoreError,
+)
 from tussle.lobby.roles import Operation, Role, may
 from tussle.lobby.seating import Seating
 from tussle.lobby.text import check_text
@@ -104,6 +112,8 @@ class Commands:
         self._ledger = ledger
         self._editing = editing
         self._channels = channels
+        self._store_ahead_ms: float | None = None
+        """The store's clock minus the one of this process [ms]; None before it was read."""
 
     def read(self, sender: Sender, data: str | bytes) -> ClientMessage | None:
         """The next message; None if it is refused: the sender has its error, or the connection is closing."""
@@ -139,7 +149,7 @@ class Commands:
         """Execute one message. Returns True if the connection has ended."""
         match message:
             case Ping():
-                sender.reply(Pong(PongData(message.d.at, await self._views.now_ms())))
+                await self._answer_ping(sender, message)
                 return False
             case Resync():
                 audience.resync(sender)
@@ -170,6 +180,17 @@ class Commands:
             await sender.closed()
             return True
         return False
+
+    async def _answer_ping(self, sender: Sender, ping: Ping) -> None:
+        """Answer also while the store is away, with its clock as it goes on since it was last read."""
+        try:
+            now_ms = await self._views.now_ms()
+            self._store_ahead_ms = now_ms - time.monotonic() * 1000
+        except StoreError:
+            if self._store_ahead_ms is None:
+                return
+            now_ms = round(time.monotonic() * 1000 + self._store_ahead_ms)
+        sender.reply(Pong(PongData(ping.d.at, now_ms)))
 
     def _register(
         self,

@@ -181,6 +181,9 @@ class Gateway:
                             await self._serve(socket)
         except (ConnectionClosed, ConnectionError, TimeoutError):
             socket.transport.abort()
+        except LobbyError as error:  # such as a store that is away, in a message that has no answer
+            log.warning("connection_closed", code=error.reason, error=error.message)
+            await self._close(socket, error.close_code, f"{error.reason}: {error.message}")
         except Exception:  # such as a full disk or no free descriptor: no client's doing
             log.exception("connection_failed")
             await socket.close(CloseCode.ERROR, "server_error")

@@ -9,7 +9,9 @@ import random
 import socket
 import string
 import struct
+from inspect import signature
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -26,10 +28,13 @@ from tests.support.gateway import (
 )
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Person, duel
+from tussle.lobby.errors import StoreError
 from tussle.lobby.operators import Operators
 from tussle.lobby.seating import Seating
 from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import Settings
+from tussle.lobby.wire.client_messages import Ping, PingData
+from tussle.server.gateway.commands import Commands
 
 ENVIRONMENT = GATEWAY_ENVIRONMENT
 SOFT = {"azimuth": 0.0, "elevation": 0.0, "power": 0.05}
@@ -366,3 +371,18 @@ async def test_ten_clients_with_random_messages_lose_no_session(site: Stack) -> 
                 answer = await person.post("/api/leave", {"session": game.session})
                 assert answer.status_code in (200, 409), answer.text
     await assert_healthy(site)
+
+
+async def test_a_ping_is_answered_while_the_store_is_away() -> None:
+    """With the store's clock as it goes on; before it was read once there is no answer. It closed the connection of
+    each client that sent one, which a browser does each second."""
+    away = StoreError("the store did not answer within 5 s")
+    views = Mock(now_ms=AsyncMock(side_effect=[away, 5_000_000, away, away]))
+    commands = Commands(*(views if name == "views" else Mock() for name in signature(Commands).parameters))
+    sender, ping = Mock(), Ping(PingData(7.5))
+    for _ in range(4):
+        assert not await commands.handle(sender, Mock(), ping)
+    pongs = [call.args[0].d for call in sender.reply.call_args_list]
+    assert [pong.at for pong in pongs] == [7.5] * 3
+    assert pongs[0].server_time == 5_000_000
+    assert 5_000_000 <= pongs[1].server_time <= pongs[2].server_time < 5_060_000

@@ -24,7 +24,7 @@ from websockets.server import ServerProtocol
 
 from tests.support.paths import ROOT
 from tests.support.stack import until
-from tussle.lobby.errors import CloseCode
+from tussle.lobby.errors import CloseCode, StoreError
 from tussle.lobby.network import Network
 from tussle.lobby.settings import Settings
 from tussle.server.gateway import gateway as gateway_module
@@ -532,15 +532,17 @@ async def test_a_connection_runs_the_handler_of_its_server() -> None:
         (OSError(28, "no space left on device"), ["connection_failed"]),
         (OSError(24, "too many open files"), ["connection_failed"]),
         (FileNotFoundError(2, "no such file"), ["connection_failed"]),
+        (StoreError("the store is away"), ["connection_closed"]),
     ],
 )
 async def test_an_error_that_is_not_of_the_connection_is_logged(
-    error: OSError, logged: list[str], monkeypatch: pytest.MonkeyPatch
+    error: Exception, logged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that breaks is usual. A full disk or a missing descriptor is the server's fault: it is in the
     log, and the client is closed with the code of a server's error."""
     seen: list[str] = []
-    monkeypatch.setattr(gateway_module.log, "exception", seen.append)
+    for level in ("exception", "warning"):
+        monkeypatch.setattr(gateway_module.log, level, lambda event, **_: seen.append(event))
 
     class Broken(Socket):
         def __init__(self) -> None:
