@@ -13,6 +13,7 @@ import contextlib
 import gc
 import os
 import secrets
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -286,7 +287,17 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the worker beyond the cores have only the time that the others leave."""
+    """Let the worker beyond the cores have only the time that the others leave. Let SIGTERM end a run as Ctrl-C does:
+    the fixtures end the processes that they have started. By default it ended pytest only."""
+    own = os.getpid()
+
+    def interrupt(number: int, _: object) -> None:
+        if os.getpid() == own:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)  # a child that a test has forked
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, interrupt)
     worker: dict[str, Any] = getattr(config, "workerinput", {})
     if worker and is_spare(worker["workerid"], worker["workercount"]):
         os.nice(NICE)
@@ -311,3 +322,9 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler | None:
     """Distribute the files as tests/support/scheduler.py says."""
     return Scheduler(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the fixtures before anything is said of the run: a worker whose controller is gone fails at that."""
+    session._setupstate.teardown_exact(None)
