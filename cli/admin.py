@@ -184,7 +184,7 @@ def send_notice(context: click.Context, text: str, session: str) -> None:
 
 def parse_length(text: str) -> float:
     """Seconds of ``90s``, ``30m``, ``1h``, ``7d``. Raises BadParameter."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])", text.strip())
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd])", text.strip())
     if found is None:
         raise click.BadParameter(
             f"{text!r}: a length is a number with s, m, h or d, such as 1h", param_hint="--for"

@@ -31,7 +31,7 @@ RETRIES = 6
 OVERTAKEN_S = 0.02
 """A packet that others overtake is late by this much."""
 
-_TIME, _SHARE = r"(\d{1,5}(?:\.\d{1,3})?)(ms|s)", r"(\d{1,2}(?:\.\d{1,3})?)%"
+_TIME, _SHARE = r"([0-9]{1,5}(?:\.[0-9]{1,3})?)(ms|s)", r"([0-9]{1,2}(?:\.[0-9]{1,3})?)%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ class Network:
 
 _WORDS = {
     "reorder": re.compile(_SHARE),
-    "rate": re.compile(r"(\d{1,6})(kbit|mbit)"),
+    "rate": re.compile(r"([0-9]{1,6})(kbit|mbit)"),
     "stall": re.compile(f"{_TIME}/{_TIME}"),
-    "seed": re.compile(r"(\d{1,9})"),
+    "seed": re.compile(r"([0-9]{1,9})"),
 }
 _PLAIN = (("latency_s", re.compile(_TIME)), ("jitter_s", re.compile(_TIME)), ("loss", re.compile(_SHARE)))
 _MOST = Network(4.0, 4.0, 0.5, 0.5, 0.0, 10.0, 600.0)

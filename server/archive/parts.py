@@ -64,9 +64,9 @@ GARBAGE_PARTS = 3
 CANDIDATES = 1000
 """Places in a damaged file at which the next part is looked for."""
 
-_HEAD_TEXT = re.compile(r"(\d{1,12}):(\d{1,12}):([0-9a-f]{64})")
-_MANIFEST = re.compile(r"manifest-(\d{6,12})\.json")
-_PARTS = re.compile(r"(\d{6,12})(?:-\d{6,12})?\.parts")
+_HEAD_TEXT = re.compile(r"([0-9]{1,12}):([0-9]{1,12}):([0-9a-f]{64})")
+_MANIFEST = re.compile(r"manifest-([0-9]{6,12})\.json")
+_PARTS = re.compile(r"([0-9]{6,12})(?:-[0-9]{6,12})?\.parts")
 
 S = TypeVar("S", "Manifest", "ArchiveEnd")
 

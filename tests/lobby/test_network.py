@@ -36,7 +36,7 @@ def test_a_network_is_read_and_written(text: str, network: Network) -> None:
 @pytest.mark.parametrize(
     "text",
     ["fast", "3% 120ms", "120", "120ms 40ms 3% 1%", "rate=1kbit", "rate=9", "60%", "9s", "10ms 20ms", "stall=2s/3s",
-     "lag=3", "seed=-1", "1e3ms", "nan%", "1ms " * 40, "=", "rate="],
+     "lag=3", "seed=-1", "1e3ms", "nan%", "1ms " * 40, "=", "rate=", "\u0661\u0662ms"],
 )  # fmt: skip
 def test_a_text_that_is_no_network_is_refused(text: str) -> None:
     """It is a ValueError with a sentence."""
