@@ -22,6 +22,7 @@ from typing import Any, Self
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import (
     ClusterError,
     MasterDownError,
@@ -146,6 +147,11 @@ class StoreConnection:
         await self._connection.disconnect(nowait=True)
 
 
+DRIVER = DriverInfo()
+"""What connections tell the store about redis-py. Made once: without it each connection would read the version from the
+metadata of the installed package, which takes longer than to connect."""
+
+
 class _Pool(BlockingConnectionPool):
     """A pool that hands out no connection after ``disconnect``: nobody would close it."""
 
@@ -198,6 +204,7 @@ class Store:
                 retry=Retry(NoBackoff(), 0),
                 health_check_interval=0,
                 client_name="tussle",
+                driver_info=DRIVER,
             )
         except ValueError as error:
             shown = hide_password(url)

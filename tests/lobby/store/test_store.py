@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import redis
 
 from tests.conftest import World, until
 from tussle.lobby.errors import Conflict, StoreError
@@ -90,6 +91,21 @@ async def test_many_calls_share_few_connections(store: Store) -> None:
     """More calls than connections wait for their turn."""
     key = store.keys.prefix + "probe"
     assert sorted(await asyncio.gather(*(store.call("INCR", key) for _ in range(200)))) == list(range(1, 201))
+
+
+async def test_a_connection_looks_nothing_up(
+    store_url: str, realm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new connection does not read the metadata of installed packages, and still tells the store its version, which
+    stores from 7.2 on show."""
+    read: list[str] = []
+    monkeypatch.setattr("redis.utils.metadata.version", read.append)
+    store = await Store.connect(store_url, realm)
+    try:
+        clients = await store.call("CLIENT", "LIST")
+    finally:
+        await store.close()
+    assert read == [] and ("lib-ver=" not in clients or f"lib-ver={redis.__version__}" in clients)
 
 
 async def test_a_newer_schema_is_refused(store: Store) -> None:
