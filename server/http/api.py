@@ -12,22 +12,20 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.logs import get_logger
 from tussle.lobby.roles import Operation
-from tussle.server.http import asyncapi
 from tussle.server.http.account_routes import AccountRoutes
 from tussle.server.http.backend import Backend
 from tussle.server.http.bot_routes import BotRoutes
-from tussle.server.http.docs_page import published_files, render
+from tussle.server.http.docs_page import DescriptionOnDemand
 from tussle.server.http.endpoints import Endpoint, make_routes
 from tussle.server.http.fork_routes import ForkRoutes
 from tussle.server.http.lobby_routes import LobbyRoutes
 from tussle.server.http.mark_routes import MarkRoutes
 from tussle.server.http.mesh_routes import MeshRoutes
-from tussle.server.http.openapi import document
 from tussle.server.http.operators import OperatorRoutes
 from tussle.server.http.picture_routes import PictureRoutes, share_routes
 from tussle.server.http.public_routes import PublicRoutes
@@ -35,7 +33,7 @@ from tussle.server.http.recording_lists import RecordingLists
 from tussle.server.http.recording_routes import RecordingRoutes
 from tussle.server.http.rematch_routes import RematchRoutes
 from tussle.server.http.requests import Requests
-from tussle.server.http.responses import error_response, json_response, problem_response
+from tussle.server.http.responses import error_response, problem_response
 from tussle.server.http.rights import Rights
 from tussle.server.http.scene_routes import SceneRoutes
 from tussle.server.http.security import SecurityMiddleware
@@ -74,34 +72,33 @@ def described_endpoints(backend: Backend, requests: Requests) -> list[Endpoint]:
     ]
 
 
+def _described(content: bytes, media_type: str = "application/json") -> Response:
+    return Response(content, media_type=media_type, headers={"cache-control": "no-store"})
+
+
 def create_app(backend: Backend) -> Starlette:
     """The ASGI application of one server."""
     requests = Requests(backend.settings, backend.accounts, backend.ledger)
     endpoints = described_endpoints(backend, requests)
-    description = document(endpoints, version=backend.build)
+    description = DescriptionOnDemand(endpoints, backend.build)
 
-    async def show_description(_: Request) -> Response:
-        return json_response(description)
-
-    sockets = asyncapi.document(version=backend.build)
-    page = render(description, sockets)
+    async def show_calls(_: Request) -> Response:
+        return _described((await description.get()).openapi)
 
     async def show_sockets(_: Request) -> Response:
-        return json_response(sockets)
+        return _described((await description.get()).asyncapi)
 
     async def show_page(_: Request) -> Response:
-        return HTMLResponse(page, headers={"cache-control": "no-store"})
-
-    files = published_files()
+        return _described((await description.get()).page, "text/html")
 
     async def show_file(request: Request) -> Response:
-        content = files.get(request.path_params["name"])
+        content = (await description.get()).files.get(request.path_params["name"])
         if content is None:
             raise HTTPException(404, "Not Found")
         return Response(content, media_type="application/json", headers={"cache-control": "no-cache"})
 
     endpoints += [
-        Endpoint(path="/openapi.json", operation=Operation.INSPECT, public=show_description),
+        Endpoint(path="/openapi.json", operation=Operation.INSPECT, public=show_calls),
         Endpoint(path="/asyncapi.json", operation=Operation.INSPECT, public=show_sockets),
         Endpoint(path="/docs", operation=Operation.INSPECT, public=show_page),
         Endpoint(path="/docs/{name}", operation=Operation.INSPECT, public=show_file),

@@ -1,19 +1,26 @@
 """The page /docs: the calls of the OpenAPI document and the messages of the AsyncAPI document, for people.
 
-It is made once from both documents and has no script. Below it are the files that docs/protocol.md names. This module
-must never describe what the documents do not have.
+    the first request of one of them -> both documents and the page, in a thread -> every answer from then on
+
+The page is made once from both documents and has no script. Below it are the files that docs/protocol.md names. This
+module must never describe what the documents do not have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from tussle.server.http import asyncapi, openapi
+from tussle.server.http.endpoints import Endpoint
+from tussle.server.http.responses import encode_json
 from tussle.server.physics.schema import schema_text
 
-__all__ = ["published_files", "render"]
+__all__ = ["Description", "DescriptionOnDemand", "published_files", "render"]
 
 VECTORS = Path(__file__).resolve().parents[2] / "lobby" / "wire" / "vectors"
 
@@ -30,6 +37,40 @@ meaning of every message and the layouts of binary messages. Encoded messages wi
 <a href="./docs/deltas.json">deltas.json</a> (delta frames). The JSON Schema of scenes:
 <a href="./docs/scene.schema.json">scene.schema.json</a>.</p>
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What /openapi.json, /asyncapi.json and /docs answer, and the files below /docs by name."""
+
+    openapi: bytes
+    asyncapi: bytes
+    page: bytes
+    files: Mapping[str, bytes]
+
+
+class DescriptionOnDemand:
+    """The description of the API. It takes a third of the CPU time in which a server starts, and most servers are never
+    asked for it: it is made at the first request, in a thread."""
+
+    def __init__(self, endpoints: Iterable[Endpoint], version: str) -> None:
+        self._endpoints = tuple(endpoints)
+        self._version = version
+        self._made: Description | None = None
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> Description:
+        """Requests that come while it is made wait for the same one."""
+        async with self._lock:
+            if self._made is None:
+                self._made = await asyncio.to_thread(self._make)
+            return self._made
+
+    def _make(self) -> Description:
+        calls = openapi.document(self._endpoints, version=self._version)
+        sockets = asyncapi.document(version=self._version)
+        page = render(calls, sockets).encode()
+        return Description(encode_json(calls), encode_json(sockets), page, published_files())
 
 
 def published_files() -> dict[str, bytes]:

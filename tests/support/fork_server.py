@@ -207,12 +207,16 @@ class ForkServer:
 
 def _prepare() -> None:
     """Import and load all that programs need."""
+    from tussle.lobby.store.scripting import load_scripts
     from tussle.server.modes.registry import all_modes
+    from tussle.server.simulation.identity import physics_id
     from tussle.server.solver.kernels import load_kernels
 
     for name in IMPORTED:
         import_module(name)
     all_modes()
+    physics_id()
+    load_scripts()
     load_kernels()
     assert threading.active_count() == 1
     gc.collect()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from typing import Any
+
 import pytest
 
 from tests.support.paths import ROOT, VECTORS
 from tests.support.stack import Stack
 from tests.support.stranger import Person
+from tussle.server.http import openapi
+from tussle.server.http.docs_page import DescriptionOnDemand
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -43,3 +49,20 @@ async def test_the_files_that_documents_name_are_published(site: Stack) -> None:
             assert answer.content == path.read_bytes()
             assert f'<a href="./docs/{name}">' in page
         assert (await ada.get("/docs/keys.md")).status_code == 404
+
+
+async def test_they_are_made_once_at_the_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that starts makes none of them, and one that serves makes them outside of its event loop."""
+    made: list[threading.Thread] = []
+    document = openapi.document
+
+    def noted(*arguments: Any, **options: Any) -> dict[str, Any]:
+        made.append(threading.current_thread())
+        return document(*arguments, **options)
+
+    monkeypatch.setattr(openapi, "document", noted)
+    description = DescriptionOnDemand([], "1")
+    assert not made
+    first, second = await asyncio.gather(description.get(), description.get())
+    assert first is second is await description.get()
+    assert len(made) == 1 and made[0] is not threading.current_thread()
