@@ -257,7 +257,8 @@ def _uploaded(recordings: Recordings, upload: Upload) -> Recorded:
 def recordings_table(shown: Sequence[Recorded]) -> Table:
     """One row per recording."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL, expand=False)
-    for name in ("session", "mode", "state", "who"):
+    table.add_column("session", no_wrap=True, min_width=8)  # other commands need it whole
+    for name in ("mode", "state", "who"):
         table.add_column(name, no_wrap=True, overflow="ellipsis")
     for name in ("frames", "seconds", "size", "written"):
         table.add_column(name, no_wrap=True, justify="right")

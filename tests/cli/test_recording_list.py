@@ -223,6 +223,16 @@ def test_the_table_is_chosen_by_player_and_date_and_lists_are_made_again(
     assert asyncio.run(rows_of(store_url, realm)) == [row]
 
 
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+def test_the_code_of_a_recording_is_whole_in_a_narrow_terminal(
+    recordings: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    """The other commands take it. Names give way first."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = CliRunner().invoke(main, ["recordings"]).output.splitlines()
+    assert lines[1].startswith(f"{FINAL} ")
+
+
 def test_what_cannot_be_read_is_said(recordings: Path) -> None:
     """Without a store a running session has no mark. A truncated group and foreign files hide no recording."""
     write_live(recordings)

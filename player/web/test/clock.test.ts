@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ServerClock } from "../src/wire/clock";
+import { ServerClock, TRIPS, isSlow } from "../src/wire/clock";
 
 describe("the server's clock", () => {
   it("shows no round trip before the second, then the quickest of three", () => {
@@ -15,6 +15,17 @@ describe("the server's clock", () => {
       [200, 30],
       [200, 90],
     ]);
+  });
+
+  it("calls a line slow once nearly all round trips are late, and not while the one that is shown is quick", () => {
+    const calls = (...trips: number[]): boolean[] => {
+      let slow = false;
+      return trips.map((_, i) => (slow = isSlow(slow, trips.slice(0, i + 1).slice(-TRIPS))));
+    };
+    expect(calls(400, 400, 400, 400, 400)).toEqual([false, false, false, true, true]);
+    expect(calls(400, 12, 400, 400, 400)).toEqual([false, false, false, false, true]);
+    expect(calls(400, 400, 400, 400, 12, 400, 400, 400)).toEqual([false, false, false, true, false, false, false, true]);
+    expect(calls(400, 400, 12, 400, 400, 12)).not.toContain(true);
   });
 
   it("takes the offset of the quickest round trip, and the welcome's only until one came", () => {

@@ -87,6 +87,12 @@ describe("the reducer", () => {
     expect(ending(blow(60, 5), ["bout_started", { bout: 2, wins: [1, 0], order: [0, 1] }, 90])).toBeUndefined();
   });
 
+  it("says why a session was paused", () => {
+    const said = (d: Record<string, unknown>): string | undefined => play([["session_paused", { at: 5, ...d }]]).log.at(-1)?.parts[0]?.text;
+    expect(said({ by: "", reason: "unattended" })).toBe("Paused: nobody was here");
+    expect(said({ by: "root", reason: "" })).toBe("Paused by an operator");
+  });
+
   it("takes damage off at the blow and logs the target's damage first", () => {
     const state = play([
       ...running,

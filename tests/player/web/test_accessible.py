@@ -104,6 +104,15 @@ def test_the_result_of_a_match(mira: Person) -> None:
     leave(mira)
 
 
+def test_a_player_that_is_out(mira: Person) -> None:
+    """A duel that is played until a body is off the mat or broken. It is struck out in the list of players."""
+    practise(mira)
+    mira.play(200)
+    mira.page.wait_for_selector("[data-test=over]")
+    check(mira, "out")
+    leave(mira)
+
+
 def test_the_forms_of_the_editor(mira: Person) -> None:
     """A body with all its properties open, and each form of the tools."""
     mira.go()

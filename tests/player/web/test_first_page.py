@@ -289,3 +289,26 @@ def test_banners_and_hints_do_not_move_the_stage(person: Any, mode: str, screen:
         mira.page.wait_for_selector("[data-test=hint]")
     assert len(mira.evaluate("window.__places")) == 1, mira.evaluate("window.__places")
     mira.leave()
+
+
+MOVED = """
+window.__moved = [];
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) for (const { node } of entry.sources) {
+    const element = node?.nodeType === Node.TEXT_NODE ? node.parentElement : node;
+    window.__moved.push(element?.dataset?.test || element?.className || String(node));
+  }
+}).observe({ type: "layout-shift", buffered: true });
+"""
+"""Names in ``window.__moved`` what moves without a person's doing."""
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_buttons_stay_where_they_are_when_the_name_comes(person: Any, width: int) -> None:
+    """A guest is logged in after the page is shown. Its name has its place in the bar before."""
+    mira = person("Mira", viewport={"width": width, "height": 900})
+    mira.context.add_init_script(MOVED)
+    mira.go()
+    mira.page.wait_for_selector(".bar .self .mark")
+    mira.page.wait_for_timeout(500)
+    assert "settings-button" not in mira.evaluate("window.__moved")

@@ -10,6 +10,7 @@ import { CLOSE } from "../wire/messages";
 import type { ErrorData, Event, NoticeData, SessionView, WelcomeData } from "../wire/messages";
 import type { Join } from "../wire/answers";
 import { at } from "../wire/place";
+import { TRIPS, isSlow } from "../wire/clock";
 import { Timeline } from "./timeline";
 import { num, readBlow, str } from "./events";
 import type { Blow, Data, Out } from "./events";
@@ -43,9 +44,6 @@ export type Answer = { readonly ok: true; readonly tick: number | null; readonly
 
 /** Seconds per tick until the world reports its own. */
 const DEFAULT_STEP_S = 1 / 60;
-/** A round trip that people notice, and how many round trips decide. */
-const SLOW_MS = 250;
-const TRIPS = 5;
 /** A line to the other side of the world, for this page only. */
 export const FAR_AWAY = "280ms 60ms 2%";
 /** How long the banner of a connection that came back is shown [ms], and the wait for events that follow it. */
@@ -280,9 +278,7 @@ export class SessionClient {
   private measured(trip: number): void {
     this.rtt.value = this.session.rtt;
     this.trips = [...this.trips.slice(1 - TRIPS), trip];
-    const late = this.trips.filter((one) => one > SLOW_MS).length;
-    if (late >= TRIPS - 1) this.slow.value = true;
-    else if (late <= 1) this.slow.value = false;
+    this.slow.value = isSlow(this.slow.peek(), this.trips);
   }
 
   private drawn(frame: Frame): void {

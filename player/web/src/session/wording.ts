@@ -127,7 +127,7 @@ export function describe(state: SessionState, event: Event): LogRow | null {
     case "reset":
       return row(t("wording.everything-is-back-at-the"));
     case "session_paused":
-      return row(t("wording.paused-by-an-operator"));
+      return row(str(d, "reason") === "unattended" ? t("wording.paused-nobody-was-here") : t("wording.paused-by-an-operator"));
     case "session_resumed":
       return row(t("wording.the-session-continues"));
     case "recovered":

@@ -44,14 +44,17 @@ export function Bar({ children, crumb, onHome }: { children?: ComponentChildren;
       <button ref={gear} class="btn ghost s sq" aria-label={t("settings.title")} aria-expanded={open === "settings"} onClick={() => setOpen(open === "settings" ? null : "settings")} data-test="settings-button">
         <Icon name="gear" />
       </button>
-      {known && (
-        <span class="row">
-          <Mark mark={seat !== null ? markOfSeat(seat) : here?.role === "observer" ? OBSERVER_MARK : markOfPlayer(known.player)} name={known.name} />
-          <b class="wide small">
-            <PlayerName who={{ ...known, kind: "person" }} />
-          </b>
-        </span>
-      )}
+      {/* Its place is kept until the name is known, so that what is beside it does not move. */}
+      <span class="row self">
+        {known && (
+          <>
+            <Mark mark={seat !== null ? markOfSeat(seat) : here?.role === "observer" ? OBSERVER_MARK : markOfPlayer(known.player)} name={known.name} />
+            <b class="wide small">
+              <PlayerName who={{ ...known, kind: "person" }} />
+            </b>
+          </>
+        )}
+      </span>
     </header>
     <Banners />
     {open === "settings" && <Settings onClose={() => setOpen(null)} onKeys={() => setOpen("key-settings")} />}

@@ -7,6 +7,16 @@ interface Sample {
 
 const KEPT = 12;
 const SHOWN = 3;
+/** A round trip above this is late [ms]; how many are looked at, the newest last. */
+const LATE_MS = 250;
+export const TRIPS = 5;
+
+/** Whether the line is slow, after these round trips [ms]. A page that is busy takes its answers late, too: the line is slow
+ * only while the quickest of the newest ones, which is shown, is late as well. */
+export function isSlow(was: boolean, trips: readonly number[]): boolean {
+  if (Math.min(...trips.slice(-SHOWN)) <= LATE_MS) return false;
+  return was || trips.filter((one) => one > LATE_MS).length >= TRIPS - 1;
+}
 
 export class ServerClock {
   private samples: Sample[] = [];

@@ -121,6 +121,7 @@ export const match = {
   "wording.the-world-runs-again": "The world runs again",
   "wording.joined": "{seat} joined",
   "wording.the-sheet-is-laid-out": "The sheet is laid out",
+  "wording.paused-nobody-was-here": "Paused: nobody was here",
   "wording.paused-by-an-operator": "Paused by an operator",
   "wording.the-session-continues": "The session continues",
   "wording.all-stones-are-at-rest": "All stones are at rest",
