@@ -172,7 +172,8 @@ class SolverParameters(NamedTuple):
     dt [s]. dhat [m]: distance below which the barrier acts. kappa: barrier stiffness times dt^2, for a contact mass of
     1 kg. friction_eps [m]: eps_v * dt, the displacement in one step below which friction is smoothed. tolerance [m]:
     the largest error of a vertex at which an island has converged. motion_share: the largest error of a vertex in units
-    of the motion of the island in this step, which counts as at least friction_eps. iterations: the iteration limit.
+    of the motion of the island in this step, which counts as at least friction_eps. iterations: the limit of the
+    iterations, of which each counts by the share of the bodies that take part in it. stop: the limit of their number.
     """
 
     dt: float
@@ -182,6 +183,7 @@ class SolverParameters(NamedTuple):
     tolerance: float
     motion_share: float
     iterations: int
+    stop: int
 
 
 class Pairs(NamedTuple):

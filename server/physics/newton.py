@@ -26,7 +26,14 @@ from tussle.server.physics.joint_forces import drop_apart, joined_groups, pair_f
 from tussle.server.physics.kernel_arrays import Islands, Lagged, Pairs, Workspace
 from tussle.server.physics.line_search import MAX_HALVINGS, limit_direction, search_line
 from tussle.server.physics.potential import elastic_energy, place_vertices
-from tussle.server.physics.slow_islands import find_direction, stiffen_stalled
+from tussle.server.physics.slow_islands import (
+    HOLD_FROM,
+    HOLD_MIN,
+    find_direction,
+    hold_settled,
+    release_held,
+    stiffen_stalled,
+)
 from tussle.server.physics.step_energies import measure_energies
 
 __all__ = ["minimise_potential"]
@@ -218,9 +225,18 @@ def _keep_candidates(t, c, searched, pairs, bound, weights):
     return all_pairs, all_bound, all_weights
 
 
+@inlined
+def _pair_island(label, a, b):
+    """Return the island of a pair of two groups, -1 if neither has one."""
+    bodies = label.shape[0]
+    if a < bodies and label[a] >= 0:
+        return label[a]
+    return label[b] if b < bodies else -1
+
+
 @inner
 def _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part, stiffness):
-    """Return the candidates sorted by island, as Pairs, and the Islands.
+    """Return the candidates sorted by island, as Pairs, and the Islands. Candidates of no island are last.
 
     joined: pairs of groups that lagged contacts and joints join, shape (m, 2). stiffness (bodies,): factors of the
     barriers.
@@ -231,13 +247,15 @@ def _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part, s
     keys = np.empty(pairs.shape[0], np.int64)
     for p in range(pairs.shape[0]):
         a, b = t.vertex_group[pairs[p, 1]], t.vertex_group[second_vertex(pairs, p)]
-        keys[p] = label[a] if a < bodies and takes_part[a] else label[b]
-    order, pair_start = group_by_island(keys, count)
+        keys[p] = _pair_island(label, a, b)
+        if keys[p] < 0:
+            keys[p] = count
+    order, pair_start = group_by_island(keys, count + 1)
     members, member_start = group_by_island(label, count)
     keys = np.empty(lag.groups.shape[0], np.int64)
     for p in range(lag.groups.shape[0]):
         a, b = lag.groups[p, 0], lag.groups[p, 1]
-        keys[p] = label[a] if a < bodies and takes_part[a] else label[b]
+        keys[p] = _pair_island(label, a, b)
     lag_order, lag_start = group_by_island(keys, count)
     total = order.shape[0]
     own = Pairs(
@@ -399,9 +417,9 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
     """Minimise the incremental potential from q_start, shape (nodes, 3), about the predicted position.
 
     Begins on the way to where the bodies would coast to, or fall to if they touch nothing. coast: the predicted
-    position without gravity, shape (nodes, 3). Returns q, iterations, contacts, the smallest distance [m],
-    whether every island converged, and the energies [J]: elastic, of the first ``pins`` springs, barrier, friction.
-    Fills impulses and points.
+    position without gravity, shape (nodes, 3). Returns q, iterations, how many of the limit they spent, contacts, the
+    smallest distance [m], whether every island converged, and the energies [J]: elastic, of the first ``pins`` springs,
+    barrier, friction. Fills impulses and points. t.fixed changes on the way.
     """
     t, joints, springs = borrow(t), borrow(joints), borrow(springs)
     bodies = t.kind.shape[0]
@@ -434,16 +452,27 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
     none = np.zeros(1, np.int64)
     islands = Islands(none[:0], none, none, none[:0], none)
     joined = lag.groups
+    pinned = t.fixed.copy()
     energy = np.empty(0)
     store = np.empty(0)
-    iterations = 0
+    iterations, spent = 0, 0.0
     converged = True
     begun = False
     guessing = True
     guessed = np.zeros(bodies, np.bool_)
-    while guessing or iterations < params.iterations:
+    holding = bodies >= HOLD_MIN and joints.links.shape[0] == 0
+    free = takes_part.copy()
+    regroup = False
+    while guessing or (spent < params.iterations and iterations < params.stop):
         stale = True
         if begun:
+            if regroup:
+                regroup = False
+                c, islands = _sort_by_island(
+                    t, params, c.pairs, c.bound, c.weights, lag, joined, free, stiffness
+                )
+                energy = np.full(islands.member_start.shape[0] - 1, np.nan)
+                _restart_joined_bodies(t, w, islands, done, step_size, last_size)
             stale = False
             searched[:] = False
             running = False
@@ -472,8 +501,13 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
                         done[b] = True
                         _hold_body(t, w, b)
             if not running:
-                break
-            iterations += 0 if guessing else 1
+                if not release_held(t, takes_part, free, pinned, done, last_size):
+                    break
+                regroup = True
+                continue
+            if not guessing:
+                iterations += 1
+                spent += np.sum(free) / np.sum(takes_part)
         if stale:
             _set_swept_boxes(t, w, searched, BOX_MARGIN * params.dhat)
             pairs, bound, weights = _find_candidates(t, joints.apart, w, present, searched, params.dhat)
@@ -484,7 +518,7 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
                 joined = lag.groups
                 if joints.links.shape[0] > 0:
                     joined = joined_groups(joints, bodies, lag.groups)
-            c, islands = _sort_by_island(t, params, pairs, bound, weights, lag, joined, takes_part, stiffness)
+            c, islands = _sort_by_island(t, params, pairs, bound, weights, lag, joined, free, stiffness)
             energy = np.full(islands.member_start.shape[0] - 1, np.nan)
             _restart_joined_bodies(t, w, islands, done, step_size, last_size)
             if not begun:
@@ -526,16 +560,24 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
                     last_size[islands.members[m]] = np.inf
                 continue
             error = _remaining_error(largest, last, share)
-            small = error < params.tolerance and error < params.motion_share * max(
-                params.friction_eps, _motion(t, islands, i, w)
+            enough = min(
+                params.tolerance, params.motion_share * max(params.friction_eps, _motion(t, islands, i, w))
             )
+            small = error < enough
             converged = converged and (found or small)
             for m in range(islands.member_start[i], islands.member_start[i + 1]):
                 done[islands.members[m]] = small or not found
                 # Without the guess the first direction is the motion itself; its size says nothing of the convergence.
                 if iterations > 1 or guessed[islands.members[m]]:
                     last_size[islands.members[m]] = largest
+            if holding and iterations >= HOLD_FROM and found and not small:
+                regroup = hold_settled(t, islands, i, c, params.dhat, step_size, enough, free) or regroup
+        if regroup:
+            for b in range(bodies):
+                if takes_part[b] and not free[b]:
+                    _hold_body(t, w, b)
         guessing = False
+    release_held(t, takes_part, free, pinned, done, last_size)
     elastic = 0.0
     for b in range(bodies):
         converged = converged and done[b]
@@ -543,4 +585,4 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
             elastic += elastic_energy(t, b, w.q)
     contacts, nearest = _report_contacts(t, params, c, w.x, bodies, impulses, points)
     held, contact, work = measure_energies(t, springs, pins, params, c, lag, active, w.q, w.x, w.start)
-    return own.q, iterations, contacts, nearest, converged, (elastic, held, contact, work)
+    return own.q, iterations, spent, contacts, nearest, converged, (elastic, held, contact, work)

@@ -1,8 +1,8 @@
-"""What an island does whose iterations converge slowly: more of the Hessian, or a stiffer barrier for the rest of the
-step.
+"""What an island does whose iterations converge slowly: more of the Hessian, a stiffer barrier for the rest of the
+step, or iterations of only those of its many bodies that still move.
 
-Both depend on the iterations of this step only. Neither moves the minimum of the potential of an island that converges
-in a few iterations, or that no collision cuts short.
+All depend on the iterations of this step only. None moves the minimum of the potential of an island that converges in
+a few iterations, or that no collision cuts short. What is held takes part again before the step ends.
 """
 
 # mypy: allow-untyped-defs
@@ -12,9 +12,17 @@ from __future__ import annotations
 import numpy as np
 
 from tussle.server.physics.assembly import find_newton_direction
+from tussle.server.physics.islands import second_vertex
 from tussle.server.physics.jit import inner
 
-__all__ = ["find_direction", "stiffen_stalled"]
+__all__ = [
+    "HOLD_FROM",
+    "HOLD_MIN",
+    "find_direction",
+    "hold_settled",
+    "release_held",
+    "stiffen_stalled",
+]
 
 CURVED = 1
 """The iterations of a step from which on the Hessian has the turn of the normals; most islands need few more."""
@@ -31,6 +39,12 @@ STIFFER = 8.0
 STIFFEST = 8.0**6
 """How stiff they become at most, in units of their own stiffness. The matrix of one that is 1e15 times as stiff has no
 digit left for the inertia of its bodies."""
+HOLD_MIN = 32
+"""The fewest bodies of an island of which some are held."""
+HELD_MIN = 0.75
+"""The share of an island that is held at least: iterations of the rest then cost little."""
+HOLD_FROM = 4
+"""The iterations of a step from which on bodies are held: before, motion may still come to them."""
 DEEP = 0.2
 """Only an island with a contact nearer than this share of dhat becomes stiffer."""
 
@@ -82,3 +96,52 @@ def stiffen_stalled(islands, i, c, dhat, longest, stalls, stiffness):
         stalls[islands.members[m]] = count
         stiffness[islands.members[m]] = factor
     return stiffer
+
+
+@inner
+def hold_settled(t, islands, i, c, dhat, step_size, limit, free):
+    """Hold the settled bodies of an island, if they are at least HELD_MIN of it. Returns whether it did.
+
+    step_size (bodies,): how far each body would move along its direction [m]. A body is settled if that is less than
+    ``limit``, which ends the iterations of its island, and if it touches no body that is not. free (bodies,): becomes
+    False for a body that is held, and its nodes become fixed. Others iterate on without it, as if it was an obstacle.
+    """
+    first, last = islands.member_start[i], islands.member_start[i + 1]
+    if last - first < HOLD_MIN:
+        return False
+    bodies = free.shape[0]
+    awake = np.zeros(t.mobile.shape[0], np.bool_)
+    for p in range(islands.pair_start[i], islands.pair_start[i + 1]):
+        if c.bound[p] < dhat:
+            a, b = t.vertex_group[c.pairs[p, 1]], t.vertex_group[second_vertex(c.pairs, p)]
+            if (a < bodies and step_size[a] >= limit) or (b < bodies and step_size[b] >= limit):
+                awake[a] = awake[b] = True
+    count = 0
+    for m in range(first, last):
+        b = islands.members[m]
+        awake[b] = awake[b] or step_size[b] >= limit
+        count += not awake[b]
+    if count < HELD_MIN * (last - first):
+        return False
+    for m in range(first, last):
+        b = islands.members[m]
+        if not awake[b]:
+            free[b] = False
+            for n in range(t.node_start[b], t.node_start[b + 1]):
+                t.fixed[n] = True
+    return True
+
+
+@inner
+def release_held(t, takes_part, free, pinned, done, last_size):
+    """Let all bodies that are held take part again. Returns whether there were any. pinned: t.fixed without them."""
+    found = False
+    for b in range(free.shape[0]):
+        if takes_part[b] and not free[b]:
+            found = True
+            free[b] = True
+            done[b] = False
+            last_size[b] = np.inf
+            for n in range(t.node_start[b], t.node_start[b + 1]):
+                t.fixed[n] = pinned[n]
+    return found

@@ -110,26 +110,30 @@ def _advance(
     tick, left = state.tick, model.scene.max_iterations + PART_ITERATIONS * (parts - 1)
     reports: list[StepReport] = []
     for part in range(parts):
-        iterations = left - PART_RESERVED * (parts - 1 - part)
+        limit = left - PART_RESERVED * (parts - 1 - part)
         if second and part == 0 and h / parts != model.dt:
             q_past, v_past = free_past(model.tables, model.gravity, q, v, h / parts)
         state = State(q, v, active, tick, state.broken, q_past, v_past, collided)
         time = (tick + (part + 1) / parts - control.rail_delay) * h
         halt = control.halt and part == parts - 1
         first = state.collided
-        end, report = _solve_part(model, state, first, control, h / parts, time, iterations, halt)
-        spent = report.iterations
+        end, report, spent = _solve_part(model, state, first, control, h / parts, time, limit, halt)
+        others = 0
         if second and (new := _colliding(model, report, h / parts) & ~first).any():
             first = first | new
-            end, report = _solve_part(model, state, first, control, h / parts, time, iterations, halt)
+            others = report.iterations
+            end, report, spent = _solve_part(model, state, first, control, h / parts, time, limit, halt)
         if iterates is not None:
             iterates.append(state.q)
             for count in range(report.iterations):
-                iterates.append(_solve_part(model, state, first, control, h / parts, time, count, halt)[0].q)
+                part_way = _solve_part(
+                    model, state, first, control, h / parts, time, limit, halt, stop=count
+                )[0]
+                iterates.append(part_way.q)
             iterates.append(end.q)
-        left -= report.iterations
-        if first is not state.collided:
-            report = replace(report, iterations=spent + report.iterations)
+        left -= math.ceil(spent)
+        if others:
+            report = replace(report, iterations=others + report.iterations)
         q, v, q_past, v_past, collided = end.q, end.v, end.q_past, end.v_past, end.collided
         reports.append(report)
     report = _joined(reports)
@@ -156,11 +160,14 @@ def _solve_part(
     control: Control,
     h: float,
     time: float,
-    iterations: int,
+    limit: int,
     halt: bool,
-) -> tuple[State, StepReport]:
+    *,
+    stop: int | None = None,
+) -> tuple[State, StepReport, float]:
     """Advance a part of a tick by h [s] to ``time`` [s], that of the rails. Returns the state after it, at the same
-    tick, and the report.
+    tick, the report, and how many of the ``limit`` iterations it spent. stop: the limit of their number, if each may
+    cost less than one.
 
     The past of ``state``, if it has one, is h before it. first (bodies,): bodies that take implicit Euler in a scene of
     bdf2. halt: the velocities are zero after it. Raises SolverFailed if the result is not finite.
@@ -179,16 +186,17 @@ def _solve_part(
         decay = np.repeat(np.exp(-drag * h), sizes)
         predict_second_order(state, second, decay, model.gravity, h, coast, predicted)
         tables = weigh(tables, higher, model.node_offset)
+    tables = tables._replace(fixed=tables.fixed.copy())  # of this step: bodies are held on the way
     for body, _, _ in model.rails:
         rows = slice(model.node_offset[body], model.node_offset[body + 1])
         if active[body]:
             coast[rows] = predicted[rows] = rail_pose(model, body, time)
-    params = _parameters(model, h, iterations)
+    params = _parameters(model, h, limit, 2 * limit if stop is None else stop)
     impulses = np.zeros((bodies + 1, bodies + 1, 3))
     points = np.zeros((bodies + 1, bodies + 1, 3))
     springs = _collect_springs(model, q, active, control, h, time)
     joints = _with_joints(model, state, h) if model.joints else model.joint_arrays
-    q_next, iterations, contacts, nearest, converged, energies = minimise_potential(
+    q_next, iterations, spent, contacts, nearest, converged, energies = minimise_potential(
         tables,
         joints,
         springs,
@@ -236,7 +244,7 @@ def _solve_part(
     if second is not None:
         end = _with_history(model, state, end, second, hit, h, halt)
         end = replace(end, collided=hit | _colliding(model, report, h))
-    return end, report
+    return end, report, spent
 
 
 def _with_history(
@@ -308,7 +316,7 @@ def _breaking(model: Model, report: StepReport) -> Bools:
     return np.asarray(((limits > 0.0) & (report.joints[:, :2] > limits)).any(axis=1))
 
 
-def _parameters(model: Model, h: float, iterations: int) -> SolverParameters:
+def _parameters(model: Model, h: float, limit: int, stop: int) -> SolverParameters:
     """Return the scalars of a step of h [s].
 
     A tolerance of the scene holds as it is. By default the stopping rule follows from what the result depends on: the
@@ -325,7 +333,7 @@ def _parameters(model: Model, h: float, iterations: int) -> SolverParameters:
         share = MOTION_SHARE
     return SolverParameters(
         dt=h, dhat=scene.dhat, kappa=kappa, friction_eps=model.friction_speed * h, tolerance=tolerance,
-        motion_share=share, iterations=iterations,
+        motion_share=share, iterations=limit, stop=stop,
     )  # fmt: skip
 
 
