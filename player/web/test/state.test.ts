@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Event, SessionView } from "../src/wire/messages";
 import { withEvent, withView } from "../src/session/reducer";
-import { EMPTY, order } from "../src/session/state";
+import { EMPTY, order, pausedBecause } from "../src/session/state";
 import type { SessionState } from "../src/session/state";
 
 const event = (v: number, t: string, d: Record<string, unknown>, tick = 0): Event => ({ v, t, d, tick, epoch: 1 });
@@ -85,6 +85,13 @@ describe("the reducer", () => {
     expect(ending(blow(60, 5), ["turn_started", { seat: 1 }, 90])).toBeUndefined();
     expect(ending(blow(60, 5), ["rim_fell", { distances: [] }, 90])).toBeUndefined();
     expect(ending(blow(60, 5), ["bout_started", { bout: 2, wins: [1, 0], order: [0, 1] }, 90])).toBeUndefined();
+  });
+
+  it("names no operator as the cause of a pause that is older than its connection", () => {
+    expect(pausedBecause(null, "running")).toBeNull();
+    expect(pausedBecause(null, "paused")).toBe("");
+    expect(pausedBecause("unattended", "paused")).toBe("");
+    expect(pausedBecause("the store does not answer", "running")).toBe("the store does not answer");
   });
 
   it("says why a session was paused", () => {

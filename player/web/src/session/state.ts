@@ -149,6 +149,10 @@ export const EMPTY: SessionState = {
   toWin: 1,
 };
 
+/** Why a session is paused, in the server's words; "": for a cause that nobody needs to read, or that is not known, because
+ * the pause is older than the connection. Null where it is not paused. One that nobody was connected to goes on at once. */
+export const pausedBecause = (said: string | null, status: string): string | null => (said === null ? (status === "paused" ? "" : null) : said === "unattended" ? "" : said);
+
 /** Whether a clock runs in its turns. */
 export const hasTurns = (state: SessionState): boolean => state.brief !== null && state.turnTotalS > 0;
 

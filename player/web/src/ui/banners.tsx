@@ -4,7 +4,7 @@
 import type { SessionClient } from "../session/client";
 import { route } from "../app/route";
 import { client, notice, now, online, silent } from "../app/store";
-import { hasTurns } from "../session/state";
+import { hasTurns, pausedBecause } from "../session/state";
 import type { SessionState } from "../session/state";
 import { minutes } from "../text/format";
 import { t } from "../text/words";
@@ -93,14 +93,15 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       </div>
     );
   }
-  const paused = session.paused.value ?? (state.status === "paused" ? t("banners.an-operator-has-paused-it") : null);
-  if (paused) {
+  const paused = pausedBecause(session.paused.value, state.status);
+  if (paused !== null) {
     return (
       <div class="note wash" data-test="paused">
         <Icon name="warn" />
         <span role="status">
-          <b>{t("banners.the-session-is-paused")}</b> {paused[0]?.toUpperCase()}
-          {paused.slice(1)}.{hasTurns(state) && t("banners.the-turn-clock-is-stopped")}
+          <b>{t("banners.the-session-is-paused")}</b>
+          {paused && ` ${paused[0]?.toUpperCase()}${paused.slice(1)}.`}
+          {hasTurns(state) && t("banners.the-turn-clock-is-stopped")}
         </span>
       </div>
     );

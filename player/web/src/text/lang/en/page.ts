@@ -89,7 +89,6 @@ export const page = {
   "banners.trying-again-now": "Trying again now.",
   "banners.your-seat-is-kept": "Your seat is kept.",
   "banners.nothing-was-missed": "Nothing was missed.",
-  "banners.an-operator-has-paused-it": "an operator has paused it",
   "banners.you-are-back-in-your": "You are back in your seat.",
   "banners.event": "{n} event|{n} events",
   "banners.this-device-has-no-network": "This device has no network.",
