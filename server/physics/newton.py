@@ -30,6 +30,7 @@ from tussle.server.physics.slow_islands import (
     HOLD_FROM,
     HOLD_MIN,
     find_direction,
+    free_share,
     hold_settled,
     release_held,
     stiffen_stalled,
@@ -507,7 +508,7 @@ def minimise_potential(t, joints, springs, pins, params, q_start, predicted, coa
                 continue
             if not guessing:
                 iterations += 1
-                spent += np.sum(free) / np.sum(takes_part)
+                spent += free_share(takes_part, free)
         if stale:
             _set_swept_boxes(t, w, searched, BOX_MARGIN * params.dhat)
             pairs, bound, weights = _find_candidates(t, joints.apart, w, present, searched, params.dhat)

@@ -19,6 +19,7 @@ __all__ = [
     "HOLD_FROM",
     "HOLD_MIN",
     "find_direction",
+    "free_share",
     "hold_settled",
     "release_held",
     "stiffen_stalled",
@@ -130,6 +131,16 @@ def hold_settled(t, islands, i, c, dhat, step_size, limit, free):
             for n in range(t.node_start[b], t.node_start[b + 1]):
                 t.fixed[n] = True
     return True
+
+
+@inner
+def free_share(takes_part, free):
+    """Return the share of the bodies that take part in a step that are not held; both (bodies,)."""
+    parts = movers = 0
+    for b in range(free.shape[0]):
+        parts += takes_part[b]
+        movers += free[b]
+    return movers / parts
 
 
 @inner

@@ -38,13 +38,15 @@ class Opponents:
     """Two bots, each a process, in a match of one end of curling. It has a fixed number of turns, eight or sixteen: a
     duel may be decided by the turn before a death."""
 
-    def __init__(self) -> None:
+    def __init__(self, think_s: float) -> None:
         self.bots: list[Process] = []
+        self._think_s = think_s
 
     @classmethod
-    async def of(cls, stack: Stack) -> Opponents:
-        """Start them. They find the lobby of a person who leaves it: a bot that opens one plays three ends."""
-        those = cls()
+    async def of(cls, stack: Stack, think_s: float = 0.1) -> Opponents:
+        """Start them. They find the lobby of a person who leaves it: a bot that opens one plays three ends. think_s:
+        how long they take for a turn, at least [s]."""
+        those = cls(think_s)
         async with Person(stack.url) as host:
             await host.login()
             seat = await host.ask("/api/open", mode="curling", size=2, ready=False, params={"ends": 1})
@@ -59,7 +61,7 @@ class Opponents:
         return those
 
     async def _start(self, stack: Stack) -> None:
-        self.bots.append(await stack.bots(1, 1, "--mode", "curling", "--think", "0.1"))
+        self.bots.append(await stack.bots(1, 1, "--mode", "curling", "--think", str(self._think_s)))
 
     async def played(self, ceiling_s: float = 60.0) -> None:
         """Wait until both have played the match, and none has lost its seat."""

@@ -42,7 +42,7 @@ async def test_two_killed_holders_change_no_byte(whole_store: str, tmp_path: Pat
     async with Stack.up(whole_store, f"whole-{secrets.token_hex(4)}", **FLOWING) as stack:
         await stack.more_servers(3)
         await stack.worker()
-        bots = await Opponents.of(stack)
+        bots = await Opponents.of(stack, think_s=1.0)  # turns are left when the second holder has died
         session = (await running(stack.url))[0]["session"]
         recordings = Recordings(str(stack.data_dir / "recordings"))
         epoch = 1

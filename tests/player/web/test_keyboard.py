@@ -55,9 +55,11 @@ CROSSING = """[...document.querySelectorAll("#main .tile, #main .stage")].map((o
 
 
 def leave(person: Person) -> None:
-    """Back to the first page, by the button at the top."""
+    """Back to the first page, by the button at the top. In a match in turns it asks whether to give up."""
     person.reach("at.dataset.test === 'leave'")
     person.page.keyboard.press("Enter")
+    if person.evaluate("document.activeElement.innerText") == "Give up?":
+        person.page.keyboard.press("Enter")
     person.page.wait_for_selector("[data-test=find]")
 
 

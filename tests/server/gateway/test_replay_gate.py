@@ -159,7 +159,7 @@ async def test_two_servers_share_a_room_and_a_dead_presenter_frees_it(site: Stac
         await otto.until("presenter", grant=2)
         await eve.say("ping")
         await eve.until("pong")
-        assert set(eve.kinds()) <= {"welcome", "presence", "pong"}
+        assert set(eve.kinds()) <= {"welcome", "presence", "servers", "pong"}
 
 
 async def test_a_lost_store_connection_brings_a_new_welcome(site: Stack) -> None:
