@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.one_store import store_url as store_url
@@ -116,5 +118,37 @@ def test_a_page_that_was_hidden_asks_at_once(browser: Any, servers: Servers) -> 
     mira.page.wait_for_selector("[data-test=launch]:enabled")
     assert mira.evaluate("window.__test.heard().missed") == 0
     assert again.running
+    mira.close()
+    servers.do(bot.kill())
+
+
+def test_an_answer_that_comes_in_a_later_turn_leaves_that_turn_alone(browser: Any, servers: Servers) -> None:
+    """The line is lost right after a launch, and is back in the next turn of the same person. The answer to the launch
+    comes after that turn has begun: the turn has no action yet, so its button is there to be pressed."""
+    server = servers.do(servers.stack.server())
+    mira = Person(browser, server.url, "Mira")
+    mira.outages = True
+    mira.find_seat()
+    bot = servers.do(servers.stack.bots(1, 1, "--think", "0.2", SERVER_URL=server.url))
+    mira.ready()
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira.page.fill("[aria-label=Power]", "0.05")
+    first, seat, token = mira.evaluate(
+        "(({round, turnSeat, session}) => [round, turnSeat, session])(window.__test.state())"
+    )
+    mira.evaluate("document.querySelector('[data-test=launch]').click(), window.__test.drop()")
+    mira.context.set_offline(True)
+    deadline = time.monotonic() + 60.0
+    while True:
+        brief = httpx.get(f"{server.url}/api/sessions/{token}").json()["brief"]
+        if brief["round"] > first and brief["seat"] == seat:
+            break
+        assert time.monotonic() < deadline, brief
+        time.sleep(0.2)
+    mira.context.set_offline(False)
+    mira.until(f"window.__test.link().kind === 'live' && window.__test.state().round > {first}")
+    mira.evaluate("new Promise((done) => setTimeout(done, 1500))")
+    assert mira.evaluate("document.querySelector('[data-test=launch]').innerText") == "Launch"
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
     mira.close()
     servers.do(bot.kill())

@@ -50,8 +50,8 @@ export function useAim(client: SessionClient, state: SessionState, seat: number 
   const kinds = state.brief?.kinds ?? [];
   const full = fullSpeed(state.brief, seat ?? 0, aim.value.kind);
   const turnKey = `${state.round}/${state.turn}/${state.turnSeat}`;
-  const live = useRef({ yours, sent, full, kinds, body });
-  live.current = { yours, sent, full, kinds, body };
+  const live = useRef({ yours, sent, full, kinds, body, turnKey });
+  live.current = { yours, sent, full, kinds, body, turnKey };
 
   useEffect(() => {
     setSent(null);
@@ -60,14 +60,16 @@ export function useAim(client: SessionClient, state: SessionState, seat: number 
   }, [turnKey, yours]);
 
   const launch = () => {
-    const { yours, sent, kinds } = live.current;
+    const { yours, sent, kinds, turnKey } = live.current;
     if (!yours || sent) return;
     setSent({ tick: null });
     pull.value = null;
     void client.command("act", toAction(aim.value, kinds)).then((answer) => {
-      if (answer.ok) setSent({ tick: answer.tick });
-      else {
-        setSent(null);
+      // After a lost connection the answer may come in a later turn, which has no action yet.
+      const present = live.current.turnKey === turnKey;
+      if (answer.ok && present) setSent({ tick: answer.tick });
+      else if (!answer.ok) {
+        if (present) setSent(null);
         notify("bad", t("aiming.not-sent"), `${answer.error.message}.`);
       }
     });
