@@ -10,7 +10,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from tests.support.stack import START_S, Stack, children
+from tests.support.person import Person
+from tests.support.stack import START_S, Process, Stack, children
 
 
 class Servers:
@@ -29,6 +30,16 @@ class Servers:
     def start(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run it in the loop of the servers; cancel the result to end it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def duel(self, browser: Any, server: Process) -> tuple[Person, Process]:
+        """A person in the first turn of a duel with a bot, which the server holds; and the bot."""
+        mira = Person(browser, server.url, "Mira")
+        mira.outages = True
+        mira.find_seat()
+        bot = self.do(self.stack.bots(1, 1, "--think", "0.2", SERVER_URL=server.url))
+        mira.ready()
+        mira.page.wait_for_selector("[data-test=launch]:enabled")
+        return mira, bot
 
     def close(self) -> None:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.person import in_browser, serious
+from tests.support.person import Person, in_browser, serious
 from tests.support.practice import practise
 
 pytestmark = in_browser
@@ -286,6 +286,17 @@ def test_one_drags_a_body_and_another_sees_it_move(person: Any) -> None:
     mira.leave()
 
 
+def open_spring(ada: Person) -> None:
+    """Open a session of the spring-damper by the first page, and begin it."""
+    ada.go()
+    ada.page.fill("#name", "Ada")
+    ada.page.click("text=Spring")
+    ada.page.check("text=New lobbies by code only")
+    ada.page.click("[data-test=open]")
+    ada.page.click("[data-test=ready]")
+    ada.page.wait_for_selector("[data-test=plot]")
+
+
 def test_a_run_that_the_store_has_forgotten_is_not_asked_for_again(person: Any) -> None:
     """The page follows a run over the streams until it is done, or until the server says that there is none."""
     ada = person("Ada")
@@ -297,13 +308,7 @@ def test_a_run_that_the_store_has_forgotten_is_not_asked_for_again(person: Any) 
         route.fulfill(status=404, content_type="application/problem+json", body=json.dumps(problem))
 
     ada.page.route("**/api/springs/*", forget)
-    ada.go()
-    ada.page.fill("#name", "Ada")
-    ada.page.click("text=Spring")
-    ada.page.check("text=New lobbies by code only")
-    ada.page.click("[data-test=open]")
-    ada.page.click("[data-test=ready]")
-    ada.page.wait_for_selector("[data-test=plot]")
+    open_spring(ada)
     with ada.page.expect_response("**/api/springs/*"):
         ada.page.click("[data-test=trigger]")
     ada.page.wait_for_timeout(1500)  # six more looks
@@ -316,13 +321,7 @@ def test_the_button_starts_a_run_of_the_spring_damper(person: Any) -> None:
     """The button starts a run in the session and one of the two solver processes over streams; both are plotted on top
     of the closed form."""
     ada = person("Ada")
-    ada.go()
-    ada.page.fill("#name", "Ada")
-    ada.page.click("text=Spring")
-    ada.page.check("text=New lobbies by code only")
-    ada.page.click("[data-test=open]")
-    ada.page.click("[data-test=ready]")
-    ada.page.wait_for_selector("[data-test=plot]")
+    open_spring(ada)
     ada.page.click("[data-test=trigger]")
     ada.until(
         "Boolean(window.__test) && window.__test.state().spring.run >= 2 && window.__test.state().spring.n >= 20"

@@ -62,12 +62,7 @@ def test_a_silent_server_and_a_lost_network_are_shown_as_what_they_are(
     connection up, and takes that back when it answers. With the network of the machine gone too, it says this instead,
     and comes back to its seat when the network does. No event is missed."""
     server = servers.do(servers.stack.server())
-    mira = Person(browser, server.url, "Mira")
-    mira.outages = True
-    mira.find_seat()
-    bot = servers.do(servers.stack.bots(1, 1, "--think", "0.2", SERVER_URL=server.url))
-    mira.ready()
-    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira, bot = servers.duel(browser, server)
     mira.evaluate(NOTES)
     try:
         server.send(signal.SIGSTOP)
@@ -98,12 +93,7 @@ def test_a_page_that_was_hidden_asks_at_once(browser: Any, servers: Servers) -> 
     """A page that was frozen in the background, as phones do, shows no loss when it comes back to a server that is
     there: it asks first. While it slept the server died and came back: it finds its seat."""
     server = servers.do(servers.stack.server())
-    mira = Person(browser, server.url, "Mira")
-    mira.outages = True
-    mira.find_seat()
-    bot = servers.do(servers.stack.bots(1, 1, "--think", "0.2", SERVER_URL=server.url))
-    mira.ready()
-    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira, bot = servers.duel(browser, server)
     mira.evaluate(NOTES)
     mira.evaluate(
         "window.__seen = []; document.onvisibilitychange = () => __seen.push(document.visibilityState)"
@@ -126,12 +116,7 @@ def test_an_answer_that_comes_in_a_later_turn_leaves_that_turn_alone(browser: An
     """The line is lost right after a launch, and is back in the next turn of the same person. The answer to the launch
     comes after that turn has begun: the turn has no action yet, so its button is there to be pressed."""
     server = servers.do(servers.stack.server())
-    mira = Person(browser, server.url, "Mira")
-    mira.outages = True
-    mira.find_seat()
-    bot = servers.do(servers.stack.bots(1, 1, "--think", "0.2", SERVER_URL=server.url))
-    mira.ready()
-    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira, bot = servers.duel(browser, server)
     mira.page.fill("[aria-label=Power]", "0.05")
     first, seat, token = mira.evaluate(
         "(({round, turnSeat, session}) => [round, turnSeat, session])(window.__test.state())"

@@ -45,12 +45,7 @@ def servers(store_url: str) -> Iterator[Servers]:
 
 def begin(browser: Any, servers: Servers, first: Process) -> tuple[Person, Process]:
     """A person in a duel with a bot, which the first server holds; and the bot."""
-    mira = Person(browser, first.url, "Mira")
-    mira.outages = True
-    mira.find_seat()
-    bot = servers.do(servers.stack.bots(1, 1, "--think", "0.2", SERVER_URL=first.url))
-    mira.ready()
-    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira, bot = servers.duel(browser, first)
     mira.remember_banners()
     return mira, bot
 
