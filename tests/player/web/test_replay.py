@@ -94,6 +94,43 @@ def test_a_recording_is_watched_by_pointer_and_by_key(person: Any) -> None:
     mira.until(f"{DRAWN} && Math.abs(window.__replay.place().time - {middle}) < 1e-6")
 
 
+COVERED = """(() => {
+  const head = document.querySelector("[data-test=head]");
+  const line = head.getBoundingClientRect(), drop = getComputedStyle(head, "::before");
+  const top = line.top + parseFloat(drop.top), reach = (Math.SQRT2 * parseFloat(drop.width)) / 2;
+  const tip = { left: line.left - 7, right: line.left + 9, top, bottom: top + parseFloat(drop.height) / 2 + reach };
+  const cross = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const texts = document.createTreeWalker(document.querySelector("[data-test=tracks]"), NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (texts.nextNode()) {
+    const range = document.createRange();
+    range.selectNodeContents(texts.currentNode);
+    const box = range.getBoundingClientRect();
+    if (texts.currentNode.data.trim() && [line, tip].some((one) => cross(one, box))) found.push(texts.currentNode.data);
+  }
+  return found;
+})()"""
+"""The texts of the timeline that the playhead crosses: its line, or the lower half of its drop."""
+
+
+@pytest.mark.parametrize(("width", "height"), WIDTHS)
+def test_nothing_covers_the_mat_or_the_timeline(person: Any, width: int, height: int) -> None:
+    """At its first and last moment the playhead crosses no letter. On a phone, the buttons of the camera are below the
+    stage, and act."""
+    mira = person("Mira")
+    watch_again(mira)
+    mira.page.set_viewport_size({"width": width, "height": height})
+    mira.evaluate("document.fonts.ready.then(() => true)")
+    for key in ("Home", "End"):
+        mira.page.keyboard.press(key)
+        mira.await_frame()
+        assert mira.evaluate(COVERED) == []
+    over = mira.evaluate("document.querySelectorAll('[data-test=stage] :is(button, select)').length")
+    assert (over == 0) is (width <= 760)
+    mira.page.click("[data-test=velocity]")
+    mira.page.wait_for_selector("[data-test=velocity][aria-pressed=true]")
+
+
 def test_the_first_view_of_a_recording_is_kept(person: Any) -> None:
     """After "Make this the first view" another page that opens the recording begins with that camera."""
     mira, kei = person("Mira", tier="C"), person("Kei", tier="C")

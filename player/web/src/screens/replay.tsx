@@ -15,7 +15,7 @@ import { Bar } from "../ui/bar";
 import { CopyLink } from "../ui/copylink";
 import { CurveRows } from "../ui/curves";
 import { useKeys, withKey } from "../ui/keyboard";
-import { Icon, Rtt } from "../ui/parts";
+import { Icon, Rtt, useMatch } from "../ui/parts";
 import { ReplayStage } from "../ui/replaystage";
 import type { Looks } from "../ui/replaystage";
 import { Bookmarks, Members, PresenterRow, RoomChat, Views } from "../ui/replayroom";
@@ -141,6 +141,7 @@ function Nothing({ token, failure, empty, live }: { token: string; failure: unkn
 function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room | null; drawer: boolean; title: string }) {
   const stage = useRef<Stage | null>(null);
   const naming = useRef<HTMLInputElement>(null);
+  const narrow = useMatch("(max-width: 760px)");
   const [looks, setLooks] = useState<Looks>({ wire: false, velocity: false, contacts: false, followed: null });
   const bodies = useMemo(() => followable(replay), [replay.about.value]);
   const token = replay.token;
@@ -206,6 +207,35 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
   useEffect(() => {
     Object.assign(window, { __replay: { place: () => replay.place.peek(), playing: () => replay.playing.peek(), speed: () => replay.speed.peek(), following: () => replay.following.peek(), kept: () => replay.recording?.bytesKept ?? 0, places: () => stage.current?.places() ?? [], screen: (x: number, y: number, z: number) => stage.current?.view.screen(x, y, z), tier: () => stage.current?.tier, camera: () => stage.current?.view.cameraView() ?? null, end: () => replay.end, drawn: () => replay.curves.peek() > 0 && replay.topology.peek() !== null && !replay.waiting.peek() } });
   }, [replay]);
+  // On a phone the stage is small: below it they cover nothing of the mat.
+  const looking = (
+    <>
+      <button class="btn s sq" aria-label={t("replay.default-camera")} title={withKey(t("replay.default-camera"), "camera")} onClick={() => { setLooks({ ...looks, followed: null }); stage.current?.home(); }}>
+        <Icon name="home" />
+      </button>
+      <button class="btn s sq" aria-label={t("replay.wireframe")} title={withKey(t("replay.wireframe"), "wire")} aria-pressed={looks.wire} onClick={() => setLooks({ ...looks, wire: !looks.wire })}>
+        <Icon name="wire" />
+      </button>
+      <button class="btn s sq" aria-label={t("replay.velocity-arrows")} title={withKey(t("replay.velocity-arrows"), "velocity")} aria-pressed={looks.velocity} onClick={() => setLooks({ ...looks, velocity: !looks.velocity })} data-test="velocity">
+        <Icon name="arrow" />
+      </button>
+      {hasContacts && (
+        <button class="btn s sq" aria-label={t("replay.contact-arrows")} title={withKey(t("replay.contact-arrows"), "contacts")} aria-pressed={looks.contacts} onClick={() => setLooks({ ...looks, contacts: !looks.contacts })} data-test="contacts">
+          <Icon name="touch" />
+        </button>
+      )}
+      {bodies.length > 0 && (
+        <select class="btn s" aria-label={t("replay.camera")} title={withKey(t("replay.the-camera-follows-a-body"), "follow")} value={looks.followed ?? ""} onChange={(event) => follow(event.currentTarget.value || null)} data-test="follow">
+          <option value="">{t("replay.camera-free")}</option>
+          {bodies.map((body) => (
+            <option key={body.id} value={body.id}>
+              {t("replay.follow", { name: body.name })}
+            </option>
+          ))}
+        </select>
+      )}
+    </>
+  );
   return (
     <main class={drawer ? "desk replay drawer" : "desk replay"} id="main" tabIndex={-1}>
       <h1 class="vh">{t("replay.what-was-recorded")}</h1>
@@ -220,34 +250,10 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
             setMade(made !== null);
           }}
         >
-          <div class="corner">
-            <button class="btn s sq" aria-label={t("replay.default-camera")} title={withKey(t("replay.default-camera"), "camera")} onClick={() => { setLooks({ ...looks, followed: null }); stage.current?.home(); }}>
-              <Icon name="home" />
-            </button>
-            <button class="btn s sq" aria-label={t("replay.wireframe")} title={withKey(t("replay.wireframe"), "wire")} aria-pressed={looks.wire} onClick={() => setLooks({ ...looks, wire: !looks.wire })}>
-              <Icon name="wire" />
-            </button>
-            <button class="btn s sq" aria-label={t("replay.velocity-arrows")} title={withKey(t("replay.velocity-arrows"), "velocity")} aria-pressed={looks.velocity} onClick={() => setLooks({ ...looks, velocity: !looks.velocity })} data-test="velocity">
-              <Icon name="arrow" />
-            </button>
-            {hasContacts && (
-              <button class="btn s sq" aria-label={t("replay.contact-arrows")} title={withKey(t("replay.contact-arrows"), "contacts")} aria-pressed={looks.contacts} onClick={() => setLooks({ ...looks, contacts: !looks.contacts })} data-test="contacts">
-                <Icon name="touch" />
-              </button>
-            )}
-            {bodies.length > 0 && (
-              <select class="btn s" aria-label={t("replay.camera")} title={withKey(t("replay.the-camera-follows-a-body"), "follow")} value={looks.followed ?? ""} onChange={(event) => follow(event.currentTarget.value || null)} data-test="follow">
-                <option value="">{t("replay.camera-free")}</option>
-                {bodies.map((body) => (
-                  <option key={body.id} value={body.id}>
-                    {t("replay.follow", { name: body.name })}
-                  </option>
-                ))}
-              </select>
-            )}
-          </div>
+          {!narrow && <div class="corner">{looking}</div>}
         </ReplayStage>
         <section class="tile tl" aria-label={t("replay.timeline")}>
+          {narrow && <div class="looks">{looking}</div>}
           <Transport replay={replay}>
             {here && (
               <button class="btn ghost s" onClick={() => naming.current?.focus()} title={withKey(t("replay.bookmark"), "mark")} aria-label={t("replay.bookmark")}>
