@@ -22,6 +22,7 @@ import msgspec
 from tussle.cli.running import find_running, server_of
 from tussle.lobby.errors import NotFound, StoreError
 from tussle.lobby.ids import is_session_token
+from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
@@ -37,6 +38,7 @@ __all__ = [
     "HttpFiles",
     "is_place",
     "marks_of_sessions",
+    "mode_of_running",
     "named_views",
     "open_recording",
     "rebuild_lists",
@@ -129,6 +131,21 @@ async def marks_of_sessions(settings: Settings, sessions: Sequence[str]) -> dict
         finally:
             await store.close()
     return found
+
+
+async def mode_of_running(settings: Settings, session: str) -> str:
+    """The mode of a session that has not ended; "" for any other, and without a store that answers."""
+    settings = _stored(settings)
+    if not settings.redis_url:
+        return ""
+    with suppress(StoreError):
+        store = await Store.connect(settings.redis_url, settings.realm)
+        try:
+            status, mode = await store.call("HMGET", store.keys.session(session), "status", "mode")
+            return str(mode or "") if status is not None and status not in ENDED else ""
+        finally:
+            await store.close()
+    return ""
 
 
 async def uploads_of(settings: Settings) -> list[Upload]:

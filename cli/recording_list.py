@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import click
 from rich.console import Console
@@ -18,7 +19,7 @@ from rich.text import Text
 
 from tussle.cli.hints import hint
 from tussle.cli.palette import CONTACT, FAINT, LABEL, OK, number, short_names
-from tussle.cli.recorded import marks_of_sessions, rebuild_lists, uploads_of
+from tussle.cli.recorded import marks_of_sessions, mode_of_running, rebuild_lists, uploads_of
 from tussle.cli.running import read_settings
 from tussle.cli.sessions import read_since
 from tussle.lobby.errors import LobbyError
@@ -43,11 +44,15 @@ STATES = {
     "upload": ("▲", FAINT),
 }
 
+TRIES = 3
+"""How often the newest mark of a running session is read before its files count as unreadable."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One recording. state: live (its session has no final one yet), final, stopped (it ends before its session),
-    upload (of a player, ``owner``) or unreadable. written: [s since 1970]. size: [B]."""
+    """One recording. state: live (its session has no final one yet; before its first checkpoint without frames),
+    final, stopped (it ends before its session), upload (of a player, ``owner``) or unreadable. written: [s since
+    1970]. size: [B]."""
 
     session: str
     mode: str
@@ -182,7 +187,10 @@ def _from_files(settings: Settings, url: str | None, wanted: Wanted) -> list[Rec
     marks = asyncio.run(marks_of_sessions(settings, [session for session, _, _ in found]))
     shown: list[Recorded] = []
     for session, folder, written in found:
-        one = _look(Recordings(place), Files(place), session, folder, written, marks.get(session))
+        look = partial(_look, Recordings(place), Files(place), session, folder, written)
+        one = look(marks.get(session))
+        if one.state == "unreadable" and folder == live_folder(session):
+            one = _look_again(settings, session, one, look)
         if wanted.suits(one):
             shown.append(one)
         if len(shown) == wanted.most:
@@ -237,6 +245,22 @@ def _look(
     return Recorded(
         session, mode, state, store.length, seconds, written, size, players=names, identities=identities
     )
+
+
+def _look_again(
+    settings: Settings, session: str, seen: Recorded, look: Callable[[RecordingMark | None], Recorded]
+) -> Recorded:
+    """What is true of a running session whose files could not be read: its holder commits a new mark, and removes what
+    the one before named, at any time. It has no mark before its first checkpoint. seen: what to say otherwise."""
+    for _ in range(TRIES):
+        mark = asyncio.run(marks_of_sessions(settings, [session])).get(session)
+        if mark is None:
+            mode = asyncio.run(mode_of_running(settings, session))
+            return replace(seen, mode=escape_text(mode), state="live", problem="") if mode else seen
+        seen = look(mark)
+        if seen.state != "unreadable":
+            break
+    return seen
 
 
 def _uploaded(recordings: Recordings, upload: Upload) -> Recorded:

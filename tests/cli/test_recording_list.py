@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -134,6 +135,38 @@ def test_a_session_that_is_finished_while_it_is_listed_is_shown(
     monkeypatch.setattr(LocalFileSystem, "du", du)
     monkeypatch.setattr("tussle.cli.recording_list.marks_of_sessions", marks)
     assert listed()[FINAL]["state"] == "final"
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_session_whose_files_change_while_they_are_listed_is_live(
+    recordings: Path, store_url: str, realm: str, monkeypatch: pytest.MonkeyPatch, marked: bool
+) -> None:
+    """Before its first checkpoint it has no mark, and no frames. A checkpoint removes the state of the one before: the
+    newest mark is read then."""
+    mark = write_live(recordings)
+    asyncio.run(keep_session(store_url, realm))
+    monkeypatch.setenv("REDIS_URL", store_url)
+    monkeypatch.setenv("REALM", realm)
+    if marked:
+        asyncio.run(keep(store_url, realm, replace(mark, state="state-0")))
+        size = Files.size
+
+        def measure(self: Files, path: str) -> int:
+            asyncio.run(keep(store_url, realm, mark))
+            return size(self, path)
+
+        monkeypatch.setattr(Files, "size", measure)
+    found = listed("--mode", "curling")[LIVE]
+    assert (found["state"], found["frames"], found["problem"]) == ("live", 5 if marked else 0, "")
+
+
+async def keep_session(url: str, realm: str) -> None:
+    """Store what the list needs of a running session."""
+    store = await Store.connect(url, realm)
+    try:
+        await store.call("HSET", store.keys.session(LIVE), "status", "running", "mode", "curling")
+    finally:
+        await store.close()
 
 
 async def keep_upload(url: str, realm: str, folder: Path, scratch: Path) -> None:
