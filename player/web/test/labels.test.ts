@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clearOf, inside } from "../src/stage/labels";
+import { clearOf, inside, nextTo } from "../src/stage/labels";
 
 const box = { x: 100, y: 100, width: 80, height: 24 };
 
@@ -38,5 +38,41 @@ describe("a label in a stage", () => {
 
   it("stays where all of it is seen", () => {
     expect(inside(box, stage)).toBe(box);
+  });
+});
+
+describe("the label of a body", () => {
+  const stage = { width: 500, height: 400 };
+  const size = { width: 80, height: 24 };
+  const body = { x: 250, y: 200, radius: 40 };
+
+  it("is above it", () => {
+    expect(nextTo(body, size, [], [], stage)).toEqual({ box: { ...size, x: 250, y: 148 }, side: "above" });
+  });
+
+  it("stays above it where the free place is a little further away", () => {
+    const { box, side } = nextTo(body, size, [], [{ ...size, x: 220, y: 165 }], stage);
+    expect(side).toBe("above");
+    expect(box.y + 12).toBeLessThan(153);
+  });
+
+  it("is not above the body that lies over it, which it would seem to name", () => {
+    const { box, side } = nextTo(body, size, [{ x: 240, y: 120, radius: 36 }], [], stage);
+    expect(side).toBe("below");
+    expect(box.y - 12).toBeGreaterThanOrEqual(240);
+  });
+
+  it("is beside it between two bodies, and covers neither body nor label", () => {
+    const others = [{ x: 250, y: 110, radius: 45 }, { x: 250, y: 290, radius: 45 }];
+    expect(nextTo(body, size, others, [], stage)).toEqual({ box: { ...size, x: 330, y: 200 }, side: "beside" });
+    expect(nextTo(body, size, others, [{ ...size, x: 350, y: 210 }], stage)).toEqual({ box: { ...size, x: 170, y: 200 }, side: "beside" });
+  });
+
+  it("is in the stage, and not over its body, at the rim", () => {
+    for (const [x, y] of [[250, 30], [20, 30], [480, 390]] as const) {
+      const { box } = nextTo({ ...body, x, y }, size, [], [], stage);
+      expect(inside(box, stage)).toBe(box);
+      expect(Math.abs(box.y - y) >= 12 + 37 || Math.abs(box.x - x) >= 40 + 37).toBe(true);
+    }
   });
 });

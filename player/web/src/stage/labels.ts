@@ -26,6 +26,10 @@ function overBox(a: Box, b: Box): boolean {
   return Math.abs(a.x - b.x) < (a.width + b.width) / 2 + AIR && Math.abs(a.y - b.y) < (a.height + b.height) / 2 + AIR;
 }
 
+function isClear(box: Box, discs: readonly Disc[], boxes: readonly Box[]): boolean {
+  return !discs.some((one) => overDisc(box, one)) && !boxes.some((one) => overBox(box, one));
+}
+
 /** The box moved so far that none of it is beyond the sides of the stage; one that is too large begins at the left and the
  * top. */
 export function inside(box: Box, stage: { readonly width: number; readonly height: number }): Box {
@@ -47,4 +51,27 @@ export function clearOf(box: Box, way: -1 | 1, discs: readonly Disc[], boxes: re
     moved = { ...moved, y: way > 0 ? Math.max(moved.y + 1, y) : Math.min(moved.y - 1, y) };
   }
   return box;
+}
+
+export type Side = "above" | "below" | "beside";
+
+/** Where a label of a size goes that names what is at `at`: above it, unless the free place there is more than the height
+ * of a label further away than one below or beside it. A label that is far away seems to name another body. */
+export function nextTo(at: Disc, { width, height }: { readonly width: number; readonly height: number }, discs: readonly Disc[], boxes: readonly Box[], stage: { readonly width: number; readonly height: number }): { readonly box: Box; readonly side: Side } {
+  const start = (dx: number, dy: number): Box => ({ x: at.x + dx * (at.radius + width / 2), y: at.y + dy * (at.radius + height / 2), width, height });
+  const above = inside(clearOf(start(0, -1), -1, discs, boxes), stage);
+  const found: { box: Box; side: Side }[] = [
+    { box: above, side: "above" },
+    { box: inside(clearOf(start(0, 1), 1, discs, boxes), stage), side: "below" },
+    { box: inside(start(1, 0), stage), side: "beside" },
+    { box: inside(start(-1, 0), stage), side: "beside" },
+  ];
+  const own = { ...at, radius: at.radius - AIR };
+  const distance = (box: Box): number => Math.hypot(Math.max(0, Math.abs(at.x - box.x) - width / 2), Math.max(0, Math.abs(at.y - box.y) - height / 2)) - at.radius;
+  let best: { box: Box; side: Side } | null = null;
+  for (const one of found) {
+    if (!isClear(one.box, [...discs, own], boxes)) continue;
+    if (!best || distance(one.box) < distance(best.box) - (best.side === "above" ? height : 0)) best = one;
+  }
+  return best ?? { box: above, side: "above" };
 }

@@ -4,8 +4,8 @@
 import { measured } from "../text/units";
 import { BURST_S, burstPath, fragmentsOf } from "./impacts";
 import type { Triangle } from "./impacts";
-import { clearOf, inside } from "./labels";
-import type { Box, Disc } from "./labels";
+import { clearOf, inside, nextTo } from "./labels";
+import type { Box, Disc, Side } from "./labels";
 import { initial, markSvg } from "./marks";
 import type { View } from "./view";
 
@@ -126,21 +126,25 @@ export class Overlay {
     for (const pin of before.values()) pin.remove();
   }
 
-  /** Where a body's pin points; null hides it. bodies: the others, which it keeps clear of. spent: the body is out, and this
-   * is where it was. */
-  placePin(body: number, at: { x: number; y: number } | null, bodies: readonly Disc[] = [], spent = false): void {
+  /** Place the pin of a body at what it names; null hides it. A radius of 0: the pin points there. bodies: the others, which
+   * it keeps clear of. spent: the body is out, and this is where it was. */
+  placePin(body: number, at: Disc | null, bodies: readonly Disc[] = [], spent = false): void {
     const pin = this.pins.get(body);
     if (!pin) return;
     pin.style.visibility = at ? "visible" : "hidden";
     pin.classList.toggle("spent", spent);
-    if (at && !pin.classList.contains("bare")) {
+    if (!at) return;
+    let place: Box = { x: at.x, y: at.y, width: 0, height: 0 };
+    let side: Side = "beside";
+    if (!pin.classList.contains("bare")) {
       const width = this.widths.get(body) ?? pin.offsetWidth;
       this.widths.set(body, width);
-      const box = inside(clearOf({ x: at.x, y: at.y - PIN_HEIGHT / 2, width, height: PIN_HEIGHT }, -1, bodies, this.pinned), this.size);
-      this.pinned.push(box);
-      at = { x: box.x, y: box.y + PIN_HEIGHT / 2 };
+      ({ box: place, side } = nextTo(at, { width, height: PIN_HEIGHT }, bodies, this.pinned, this.size));
+      this.pinned.push(place);
     }
-    if (at) pin.style.transform = `translate(${at.x.toFixed(1)}px, ${at.y.toFixed(1)}px) translate(-50%, ${pin.classList.contains("bare") ? "-50%" : "-100%"})`;
+    pin.dataset["side"] = side;
+    const [edge, own] = side === "above" ? [place.height / 2, "-100%"] : side === "below" ? [-place.height / 2, "0"] : [0, "-50%"];
+    pin.style.transform = `translate(${place.x.toFixed(1)}px, ${(place.y + edge).toFixed(1)}px) translate(-50%, ${own})`;
   }
 
   /** Where a box, moved up, covers neither a body nor a pin of this picture. */

@@ -496,22 +496,24 @@ export class Stage {
 
   private placePins(ring: number | null): void {
     this.overlay.unpin();
+    const around = (at: { px: number; py: number; radius: number }): Disc => ({ x: at.px, y: at.py, radius: 0.78 * at.radius + 6 });
     for (const { body } of this.marks?.pins ?? []) {
       const at = this.whereIs(body);
-      this.overlay.placePin(body, at ? { x: at.px, y: at.py - 0.78 * at.radius - 6 } : null);
+      this.overlay.placePin(body, at && around(at));
     }
+    const spent: [number, { x: number; y: number }][] = [];
     for (const bodies of this.bodiesOfSeat.values()) {
       for (const body of bodies) {
         const at = this.whereIs(body);
         const place = at && at.y > -0.3 ? null : this.falls.placeOf(body);
-        if (place) {
-          const spent = this.view.screen(...place);
-          this.overlay.placePin(body, { x: spent.x, y: spent.y }, [], true);
-        } else if (!at || body === ring || at.y < -0.3) this.overlay.placePin(body, null);
-        else if (bodies.length > 1) this.overlay.placePin(body, { x: at.px, y: at.py });
-        else this.overlay.placePin(body, { x: at.px, y: at.py - 0.78 * at.radius - 6 }, this.discs(body));
+        if (place) spent.push([body, this.view.screen(...place)]);
+        else if (!at || body === ring || at.y < -0.3) this.overlay.placePin(body, null);
+        else if (bodies.length > 1) this.overlay.placePin(body, { x: at.px, y: at.py, radius: 0 });
+        else this.overlay.placePin(body, around(at), this.discs(body));
       }
     }
+    // Last: where a body was, another one may lie now, and the label next to that names it.
+    for (const [body, { x, y }] of spent) this.overlay.placePin(body, { x, y, radius: 0 }, this.discs(body), true);
   }
 
   private sizeOf(body: number): number {
