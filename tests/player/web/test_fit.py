@@ -115,6 +115,40 @@ def test_the_buttons_of_a_stage_are_beside_a_curling_sheet(person: Any) -> None:
     mira.leave()
 
 
+IN_SIGHT = """(() => {
+  const [clock, players, mat, aim] = [".clock", "[data-test=players]", "[data-test=stage]", "[data-test=aim]"]
+    .map((one) => document.querySelector(one).getBoundingClientRect());
+  const hint = document.querySelector("[data-test=hint]")?.getBoundingClientRect();
+  return {
+    above: clock.top >= 0 && players.top >= clock.bottom && mat.top >= (hint ?? players).bottom,
+    below: mat.bottom <= aim.top && aim.bottom <= innerHeight + 1,
+    tall: mat.height >= 140,
+  };
+})()"""
+"""Whether the clock, the players, the mat and the controls of a turn are in sight, one below the other."""
+
+
+@pytest.mark.parametrize("size", [4, 6])
+def test_the_mat_is_in_sight_with_all_players_on_a_phone(person: Any, size: int) -> None:
+    """Several rows of players and a hint leave room for it on the screen, above the controls of the turn."""
+    mira = person("Mira", viewport={"width": 390, "height": 700}, has_touch=True, is_mobile=True)
+    mira.go()
+    mira.page.click(f"[aria-label=Seats] >> text={size}")
+    mira.page.click("[data-test=play-now]")
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira.page.wait_for_selector("[data-test=hint]")
+    assert "Enter" not in mira.page.inner_text("[data-test=hint]")  # nothing has keys there
+    seen = {"above": True, "below": True, "tall": True}
+    for height in (700, 820):
+        mira.page.set_viewport_size({"width": 390, "height": height})
+        assert mira.evaluate(IN_SIGHT) == seen
+    mira.page.click("[data-test=hint-skip]")
+    mira.page.wait_for_selector("[data-test=hint]", state="detached")
+    assert mira.evaluate(IN_SIGHT) == seen
+    mira.shoot(f"phone-{size}-seats")
+    mira.leave()
+
+
 def fall(person: Any) -> None:
     """Pull to the right, turn by turn, until the own body has gone over the left rim."""
     for _ in range(6):

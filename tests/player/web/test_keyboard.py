@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.player.web.test_fit import MISFITS
 from tests.support.paths import ROOT
 from tests.support.person import Person, in_browser, serious
 from tests.support.practice import practise
@@ -180,6 +181,7 @@ def test_a_mode_of_ones_own_is_played_to_its_end(browser: Any, own_address: str)
     mira = Person(browser, own_address, "Mira")
     choose_mode(mira, "Fragile")
     mira.page.wait_for_selector("[data-test=params]")
+    assert mira.evaluate(MISFITS) == []  # the row of modes is as wide as its place, however many there are
     mira.reach("at.closest('[data-test=params]')")
     mira.page.keyboard.press("Enter")
     mira.reach("at.dataset.test === 'param-rounds'")

@@ -9,11 +9,15 @@ import { t } from "../text/words";
 import type { Word } from "../text/words";
 import type { Act } from "./aiming";
 import { aimKeys } from "./keyboard";
+import { useMatch } from "./parts";
 
 const HINTS: Readonly<Record<string, readonly Word[]>> = {
   duel: ["hint.pull", "hint.soft", "hint.rim"],
   curling: ["hint.slide", "hint.guard", "hint.button"],
 };
+
+/** What is said instead where nothing has keys. */
+const TOUCH: Readonly<Partial<Record<Word, Word>>> = { "hint.pull": "hint.pull.touch", "hint.slide": "hint.slide.touch", "hint.button": "hint.button.touch" };
 
 const seen = signal<readonly string[]>(load<string[]>("tussle.hints") ?? []);
 
@@ -31,6 +35,7 @@ export function showHintsAgain(): void {
 export function Hints({ state, act }: { state: SessionState; act: Act }) {
   const all = HINTS[state.mode] ?? [];
   const mine = act.yours && !act.sent;
+  const touch = useMatch("(hover: none) and (pointer: coarse)");
   const [shown, setShown] = useState<Word | null>(null);
   // A match that began with hints keeps their row to its end, so that the mat keeps its size, unless they are skipped.
   const [kept, setKept] = useState(() => all.some((one) => !seen.peek().includes(one)));
@@ -52,7 +57,7 @@ export function Hints({ state, act }: { state: SessionState; act: Act }) {
         <span class="data mute" aria-hidden="true">
           {at}/{all.length}
         </span>
-        <p role="status">{t(shown, aimKeys())}</p>
+        <p role="status">{t((touch && TOUCH[shown]) || shown, aimKeys())}</p>
         <div class="choices">
           <button class="btn s" onClick={() => see([shown])} data-test="hint-close">
             {t("hint.close")}

@@ -20,10 +20,13 @@ export const en = {
   ...shapes,
 
   "hint.pull": "Pull back from your body and let go: it flies the other way. Or aim with {aim}, and press {launch}.",
+  "hint.pull.touch": "Pull back from your body and let go: it flies the other way.",
   "hint.soft": "The side with the eyes is soft: a blow there counts 1.6 times, one on the back 0.4 times.",
   "hint.rim": "Off the mat is out. Push others over the rim, and do not stop near it.",
   "hint.slide": "Pull back from your stone and let go: it slides down the sheet. Or aim with {aim}, and press {launch}.",
   "hint.guard": "The first three throws of an end must not push a stone of another player off the sheet.",
+  "hint.slide.touch": "Pull back from your stone and let go: it slides down the sheet.",
+  "hint.button.touch": "Nearest to the button scores. A little spin bends the way.",
   "hint.button": "Nearest to the button scores. A little spin, {spin}, bends the way.",
   "hint.close": "Got it",
   "hint.skip": "Skip all",
