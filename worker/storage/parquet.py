@@ -125,7 +125,7 @@ class ParquetSink:
             for name in times:
                 row[name] //= 1000  # microseconds, which every reader of Parquet supports
         schema = self._schema(feed, position)
-        folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder(folder)
         table = pa.Table.from_pylist(rows, schema=schema)
         hidden = folder / f".{secrets.token_hex(8)}.tmp"
         final = folder / f"{entries[0].id}.parquet"
@@ -135,12 +135,23 @@ class ParquetSink:
         finally:
             hidden.unlink(missing_ok=True)
         _sync(folder)
-        small = self._small.setdefault(folder, [])
+        small = self._small[folder]
         small.append(final)
         if len(small) >= PARTS_MERGED:
             self._merge(folder, small)
             self._small[folder] = []
         return position
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make the folder of a part, and its name and those of its parents durable, once per process."""
+        if folder in self._small and folder.is_dir():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        for parent in folder.parents:
+            _sync(parent)
+            if parent == self.root.parent:
+                break
+        self._small.setdefault(folder, [])
 
     @staticmethod
     def _schema(feed: Feed, position: Position) -> Any:

@@ -370,9 +370,11 @@ async def test_a_folder_that_cannot_be_synced_is_not_stored(
     entries = [Entry(f"{1795183709051 + n}-0", {"name": "m", "in": out, "out": out}) for n in range(2)]
     await sink.open()
     fsync, failure = os.fsync, errno.EIO
+    folder = tmp_path / "positions" / "day=2026-11-20"
 
     def fail(descriptor: int) -> None:
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        about = os.fstat(descriptor)
+        if stat.S_ISDIR(about.st_mode) and os.path.samestat(about, folder.stat()):
             raise OSError(failure, os.strerror(failure))
         fsync(descriptor)
 
@@ -386,6 +388,34 @@ async def test_a_folder_that_cannot_be_synced_is_not_stored(
     assert position == Position(entries[0].id, 1)
     assert await sink.write(feed, position, entries[1:]) == Position(entries[1].id, 2)
     assert query(tmp_path, "positions") == [(2, 2)]
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+async def test_the_names_of_new_folders_are_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: int
+) -> None:
+    """An entry is stored once the names of all folders above its file are on the disk, up to the folder of the lake."""
+    lake = tmp_path / "lake"
+    sink, feed = ParquetSink(lake), Feed("positions", "positions")
+    entry = Entry("1795183709051-0", {"name": "m", "in": '{"x":1,"v":2,"t":3}', "out": '{"x":1,"v":2,"t":3}'})
+    await sink.open()
+    fsync, failing = (
+        os.fsync,
+        [lake / "positions" / "day=2026-11-20", lake / "positions", lake, tmp_path][level],
+    )
+
+    def fail(descriptor: int) -> None:
+        if os.path.samestat(os.fstat(descriptor), failing.stat()):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(SinkUnavailable, match="Errno 5"):
+        await sink.write(feed, Position(), [entry])
+    assert query(lake, "positions") == []
+    monkeypatch.setattr(os, "fsync", fsync)
+    await sink.write(feed, Position(), [entry])
+    assert query(lake, "positions") == [(1, 1)]
 
 
 async def test_two_writers_cannot_store_the_same_entries(tmp_path: Path) -> None:
