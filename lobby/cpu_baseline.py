@@ -112,5 +112,7 @@ def _cpu_line(*names: str) -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    found = (line.partition(":")[2].strip() for line in lines if line.startswith(names))
-    return next(found, platform.processor())
+    for line in lines:
+        if line.startswith(names):
+            return line.partition(":")[2].strip()
+    return platform.processor()  # it starts a program

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
+from tussle.lobby.launch import child_environment
 from tussle.lobby.machine_code import compiled_mark, find_code_folder
 
 
@@ -61,3 +65,56 @@ def test_machine_code_of_others_is_not_loaded(
     assert (found == place / "code-1") == (case == "private")
     if case == "private":
         assert place.stat().st_mode & 0o777 == 0o700
+
+
+MODULE = """
+from numba import njit
+
+@njit(cache=True)
+def thirds(x):
+    return x / 3.0 + 0.1
+
+@njit(cache=True)
+def halves(x):
+    return x / 2.0
+
+@njit
+def both(x):
+    return thirds(x) * thirds(x + 1.0)
+"""
+LOADING = """
+import sample
+from tussle.lobby.machine_code import NotStored, only_loading
+with only_loading():
+    first = sample.thirds(0.7).hex()
+    (library,) = [one.library for one in sample.thirds.overloads.values()]
+    parsed = library._shared_module is not None
+    try:
+        sample.halves(0.7)
+        raise SystemExit("halves is not stored")
+    except NotStored:
+        pass
+print(first, parsed)
+"""
+
+
+def test_code_that_was_loaded_can_be_part_of_what_is_compiled_later(tmp_path: Path) -> None:
+    """Loading does not parse what is stored for callers. A caller that is compiled afterwards contains it, with the
+    bits of a process that compiled all of it."""
+    (tmp_path / "sample.py").write_text(MODULE)
+    environment = child_environment() | {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    environment["PYTHONPATH"] = f"{ROOT}:{tmp_path}"
+
+    def run(program: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", f"{program}\nprint(first, sample.both(0.3).hex(), sample.halves(0.7))"],
+            env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    compiled = run("import sample; first = sample.thirds(0.7).hex()")
+    for code in (tmp_path / "kept").rglob("*halves*"):
+        code.unlink()
+    loaded = run(LOADING)
+    assert loaded == [compiled[0], "False", *compiled]
