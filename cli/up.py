@@ -1,6 +1,7 @@
 """``tussle up``: the whole of Tussle on this machine, from one terminal.
 
-    store -> catalogue -> server, bots -> worker, meshes, velocity, position        Ctrl-C: bots, server, worker, store
+    store -> catalogue -> server, bots -> first session -> worker, meshes, velocity, position
+    Ctrl-C: bots, server, worker, store
 
 The store and the server are essential: without them everything stops. Any other child that is given up is reported, and
 the sessions go on without it. Slow imports happen after the children were started.
@@ -49,6 +50,8 @@ READY_S = 600.0
 """A server that must compile its kernels first may take this long."""
 FIRST_WAIT_S, WAIT_SAID_S = 5.0, 15.0
 """When the wait for the server is mentioned first, and how often again."""
+FIRST_SESSION_S = 2.0
+"""The workers start after this time at the latest, when the bots have begun no session."""
 WAITING = "  Waiting for the server."
 FIRST_START = f"{WAITING} The first start compiles the physics kernels: about half a minute."
 
@@ -190,7 +193,8 @@ class Up:
         running = Running(os.getpid(), server_url, redis_url, self.settings.realm)
         with announced(self.settings.data_dir, running):
             # A store that already has a catalogue is updated after the server's start, which saves a second.
-            seeded = store is not None and _holds_catalogue(store, self.settings.realm)
+            bodies = Keys(self.settings.realm).catalogue("bodies")
+            seeded = store is not None and _count(store, "HLEN", bodies) > 0
             if not seeded:
                 await self._seed(redis_url)
             await supervisor.start("server", module_command("server"), environ=environ, grace_s=15.0)
@@ -203,6 +207,8 @@ class Up:
                         "bots", self._bots(), environ=environ, essential=bool(self.matches)
                     )
                 await self._until_ready(local_host(self.settings.host), port)
+                self._banner(server_url, redis_url, store, supervisor.log_dir)
+                await self._first_session(store)
                 worker = module_command("worker")
                 await supervisor.start("worker", worker, environ=environ, stop_last=True, essential=False)
                 await supervisor.start("meshes", [*worker, "meshes"], environ=environ, essential=False)
@@ -212,7 +218,6 @@ class Up:
                     )
                 if seeded:
                     await self._seed(redis_url)
-                self._banner(server_url, redis_url, store, supervisor.log_dir)
                 await self._print_finished_sessions(redis_url)
 
     def _bots(self) -> list[str]:
@@ -242,6 +247,16 @@ class Up:
                 said_s = waited_s
             if time.monotonic() > deadline:
                 raise StoreError(f"the server was not ready within {READY_S:g} s", code="not_ready")
+            await asyncio.sleep(0.03)
+
+    async def _first_session(self, store: EmbeddedStore | None) -> None:
+        """Wait until the bots' first session runs, or FIRST_SESSION_S. It needs no worker, and the start of the workers
+        takes as much CPU time as a solver's."""
+        if store is None or self.settings.bots < 2:
+            return
+        deadline = time.monotonic() + FIRST_SESSION_S
+        running = Keys(self.settings.realm).running
+        while time.monotonic() < deadline and not _count(store, "ZCARD", running):  # noqa: ASYNC110
             await asyncio.sleep(0.03)
 
     async def _keep_store(self, store: EmbeddedStore) -> None:
@@ -397,16 +412,18 @@ def _network_url(host: str, server_url: str) -> str:
     return ""
 
 
-def _holds_catalogue(store: EmbeddedStore, realm: str) -> bool:
-    """Whether the realm has a catalogue. Speaks RESP directly: importing the client library takes longer than this."""
-    key = Keys(realm).catalogue("bodies").encode()
+def _count(store: EmbeddedStore, command: str, key: str) -> int:
+    """The answer of a command that counts a key's entries; 0 without one. Speaks RESP directly: importing the client
+    library takes longer than this."""
     with (
         contextlib.suppress(OSError),
         socket.create_connection(_address(store.url), timeout=1.0) as connection,
     ):
-        connection.sendall(b"*2\r\n$4\r\nHLEN\r\n$%d\r\n%s\r\n" % (len(key), key))
-        return re.match(rb":[1-9]", connection.recv(64)) is not None
-    return False
+        parts = (command.encode(), key.encode())
+        connection.sendall(b"*2\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
+        if found := re.match(rb":(\d+)", connection.recv(64)):
+            return int(found[1])
+    return 0
 
 
 def _address(url: str) -> tuple[str, int]:

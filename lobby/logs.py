@@ -10,10 +10,13 @@ import sys
 from typing import Any
 
 import orjson
-import structlog
 
+from tussle.lobby.hidden_imports import hidden
 from tussle.lobby.settings import Settings
 from tussle.lobby.text import clip, escape_text
+
+with hidden("rich"):  # for traces that are not used here
+    import structlog
 
 __all__ = ["configure", "get_logger", "json_formatter", "short"]
 

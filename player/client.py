@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-import httpx
 import msgspec
 
 from tussle.lobby.addresses import http_address, socket_address
@@ -38,6 +37,8 @@ from tussle.player.replay_client import ReplayRoomConnection
 from tussle.player.transcript import Disconnected
 
 if TYPE_CHECKING:
+    import httpx
+
     from tussle.player.recording_client import Recording
     from tussle.player.scene_client import SessionScene
 

@@ -16,13 +16,16 @@ import ssl
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
-import httpx
 import msgspec
 
 from tussle.lobby.addresses import is_own_machine
 from tussle.lobby.error_codes import error_of
 from tussle.lobby.errors import LobbyError, ProtocolError
+from tussle.lobby.hidden_imports import hidden
 from tussle.player.transcript import Disconnected
+
+with hidden("rich", "pygments"):  # for its own command
+    import httpx
 
 __all__ = ["LONGEST_S", "HttpTransport"]
 

@@ -11,9 +11,10 @@ process, which has low priority and holds no session.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -39,6 +40,9 @@ LOOK_S, LOOK_HEAVY_S = 1.0, 0.1
 BACKGROUND_S = 0.05
 """Expected CPU time of a check or a shape above which it goes to the background process [s]. Shorter ones are answered
 by a light process between two ticks: a background process takes seconds to start."""
+
+OTHERS_S = 1.0
+"""Time after which the light processes beside the first one start at the latest [s]."""
 
 RESTART_S = 30.0
 """Time between two attempts to start a heavy process [s]."""
@@ -80,34 +84,56 @@ class Pool:
             )
             for index in range(count + heavy)
         ]
-        self._starting: list[asyncio.Task[None]] = []
+        self._starting: list[asyncio.Task[Any]] = []
+        self._needed = asyncio.Event()
+        """Set once a light process is needed beside the first one."""
         self._tried_at = float("-inf")
         self._background = BackgroundSolver(
             lambda: Solver(count + heavy, timeout_s, heavy=True, meters=meters, archive_url=archive_url)
         )
 
     async def start(self) -> None:
-        """Start the light processes; return when the first is ready. Raises SolverFailed when none can start."""
+        """Start the light processes; return when one is ready. Raises SolverFailed when none can start.
+
+        The others start when a second session is placed, or after OTHERS_S: where all of Tussle starts at once, loading
+        their machine code would delay the first session."""
+        first, *others = [solver for solver in self.solvers if not solver.heavy]
+        await self._start_light(first)
+        if not first.running:
+            self._needed.set()
         self._starting = [
-            asyncio.create_task(solver.start(), name=f"solver-{solver.index}-start")
-            for solver in self.solvers
-            if not solver.heavy
+            asyncio.create_task(self._start_other(solver), name=f"solver-{solver.index}-start")
+            for solver in others
         ]
-        for started in asyncio.as_completed(self._starting):
-            try:
-                await started
-            except SolverFailed as error:
-                log.error("solver_not_started", error=error.message)
-            else:
-                return
-        raise SolverFailed("no solver process could start")
+        if not first.running:
+            for started in asyncio.as_completed(self._starting):
+                if await started:
+                    return
+            raise SolverFailed("no solver process could start")
+
+    async def _start_other(self, solver: Solver) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(OTHERS_S):
+                await self._needed.wait()
+        return await self._start_light(solver)
+
+    async def _start_light(self, solver: Solver) -> bool:
+        """Whether the process could start."""
+        try:
+            await solver.start()
+        except SolverFailed as error:
+            log.error("solver_not_started", error=error.message)
+        return solver.running
 
     def place(self, session: str) -> Solver:
         """The solver for a new world, by placement.choose_slot."""
         now = time.monotonic()
         usage = self.usage.get(session, now)
         usage.moved_at = now
-        return self.solvers[choose_slot([solver.slot(now) for solver in self.solvers], heavy=usage.heavy)]
+        slots = [solver.slot(now) for solver in self.solvers]
+        if any(slot.sessions for slot in slots):
+            self._needed.set()
+        return self.solvers[choose_slot(slots, heavy=usage.heavy)]
 
     async def check_scene(self, document: bytes, *, expected_s: float) -> SceneCheck:
         """Check a scene before it starts. ``expected_s``: CPU time that it may take. Raises SolverFailed."""

@@ -243,6 +243,9 @@ def test_a_side_process_that_cannot_run_leaves_the_server(
         running.until("bots ended unexpectedly with exit code 2.*FROM NOW ON NOBODY FILLS SEATS")
         running.until("bots --matches 0 --serve")
         running.until("Logs")
+        wait = threading.Event()
+        while not processes_of(tmp_path, "worker"):  # it starts after the first session, or soon without one
+            wait.wait(0.1)
         assert all(len(processes_of(tmp_path, part)) == 1 for part in ("server", "worker", "store"))
         table = tussle(tmp_path, "sessions", "--once")
         assert table.returncode == 0, table.stderr

@@ -91,6 +91,22 @@ async def test_a_process_that_dies_while_it_starts_fails_the_start(monkeypatch: 
     await pool.close()
 
 
+async def test_the_second_process_starts_with_the_second_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool is ready with its first process. The other one starts when a session is placed beside another."""
+    monkeypatch.setattr("tussle.server.solver.pool.OTHERS_S", 1e6)
+    pool = Pool(2, timeout_s=60.0)
+    try:
+        await pool.start()
+        assert [solver.running for solver in pool.solvers] == [True, False]
+        first = pool.place("k7qm2xpv")
+        await first.open_world(spec("k7qm2xpv"), epoch=1)
+        assert first is pool.solvers[0]
+        pool.place("sgnaaaaa")
+        await until(lambda: pool.solvers[1].running, "the other process", 120.0)
+    finally:
+        await pool.close()
+
+
 async def test_two_processes_compute_the_same(pool: Pool) -> None:
     """The same specification and input: the same hashes in both, tick by tick."""
     runs = []
