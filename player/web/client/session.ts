@@ -39,7 +39,8 @@ export interface SessionOptions {
   readonly history?: boolean;
   /** A bad network for this client only, such as "120ms 40ms 3%". */
   readonly network?: string | null;
-  /** The most frames per simulated second that are wanted; all without it. */
+  /** The most frames per simulated second that are wanted. At most a quarter of the server's rate: every fourth frame;
+   * more, and without it: all. */
   readonly frameHz?: number;
   /** Types of events that are not needed: they are not sent. */
   readonly without?: readonly string[];

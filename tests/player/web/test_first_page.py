@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import Any
@@ -53,6 +54,29 @@ def test_the_preview_always_shows_the_bodies_and_the_whole_mat(person: Any, tier
     mira.until("window.__preview?.().bodies.length > 0")
     assert mira.evaluate(PREVIEW) == {"empty": 0, "cut": 0, "next": True}
     mira.shoot(f"preview-{tier}")
+
+
+@pytest.mark.usefixtures("duels")
+def test_the_preview_asks_for_a_rate_of_frames_that_is_served(person: Any) -> None:
+    """All frames, or at most a quarter of the server's rate: a server knows nothing between."""
+    mira = person("Mira", **WIDE)
+    said: dict[str, dict[str, Any]] = {}
+
+    def note(payload: str | bytes) -> None:
+        message = json.loads(payload) if isinstance(payload, str) else {"t": "frame"}
+        if message["t"] in ("hello", "welcome"):
+            said.setdefault(message["t"], message["d"])
+
+    def follow(socket: Any) -> None:
+        if "/live" not in socket.url:
+            socket.on("framesent", note)
+            socket.on("framereceived", note)
+
+    mira.page.on("websocket", follow)
+    mira.go()
+    mira.page.wait_for_selector(".feat [data-test=stage]")
+    asked, served = said["hello"].get("frame_hz"), said["welcome"]["frame_hz"]
+    assert asked is None or 4 * asked <= served
 
 
 @pytest.mark.usefixtures("duels")

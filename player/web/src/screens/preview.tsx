@@ -20,7 +20,7 @@ const END_MS = 12_000;
 const AWAY_MS = 60_000;
 /** What the preview needs of a session. It shows nothing of the turns, whose events are more than half of the text: the
  * list has the round, and blows have the damage. The pulse of the page notices a server that falls silent. */
-const NEEDED = { frameHz: 15, without: ["turn_started", "turn_ended", "action"], pingMs: 3000 };
+const NEEDED = { without: ["turn_started", "turn_ended", "action"], pingMs: 3000 };
 /** How long a session may take to show its bodies before the next one is tried [ms]. */
 const SHOW_MS = 8000;
 
