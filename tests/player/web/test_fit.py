@@ -255,3 +255,29 @@ def test_labels_stay_at_their_bodies_when_the_health_changes(person: Any) -> Non
     assert hit_until(mira, "window.__test.state().seats.some(({health, full}) => health < full)")
     assert can_act(mira)
     assert mira.evaluate("window.__cornered") == 0
+
+
+OFF = """new Promise((done) => {
+  window.__test.flash(20);
+  const [label, off] = [[...document.querySelectorAll(".impulse")].at(-1), []];
+  new MutationObserver(() => {
+    const [, x] = /translate\\(([-0-9.]+)px/.exec(label.style.transform);
+    off.push(Math.abs(Number(x) - window.__test.screen(0, 0.2, 0).x));
+    if (off.length === 5) done(off);
+  }).observe(label, { attributes: true, attributeFilter: ["style"] });
+  document.querySelector("[aria-label='Default camera']").click();
+})"""
+"""How far the number of a blow is beside its place, in five pictures while the camera glides back [px]."""
+
+
+def test_the_number_of_a_blow_stays_at_its_place_while_the_camera_moves(person: Any) -> None:
+    """It is placed by the camera of the picture in which it is seen, not by that of the one before."""
+    mira = person("Mira", tier="C", viewport={"width": 800, "height": 640})
+    practise(mira, turn_s=60)
+    box = mira.page.locator("[data-test=stage]").bounding_box()
+    mira.page.mouse.move(box["x"] + 20, box["y"] + 60)
+    mira.page.mouse.down()
+    mira.page.mouse.move(box["x"] + 220, box["y"] + 60, steps=3)
+    mira.page.mouse.up()
+    mira.await_frame()
+    assert max(mira.evaluate(OFF)) < 1

@@ -196,6 +196,11 @@ export class Overlay {
     while (this.flashes.length > 8) this.drop(this.flashes[0]!);
   }
 
+  /** Whether a blow is shown, or fragments fly. */
+  get flashing(): boolean {
+    return this.flashes.length > 0 || this.bursts.length > 0;
+  }
+
   /** Whether fragments of a body are flying. */
   get bursting(): boolean {
     return this.bursts.length > 0;
@@ -271,8 +276,8 @@ export class Overlay {
   }
   private readonly holds: SVGGElement[] = [];
 
-  /** Move the flashes and fragments on; whether any is left. */
-  draw(view: View, now: number, bodies: () => readonly Disc[]): boolean {
+  /** Move the flashes and fragments on. */
+  draw(view: View, now: number, bodies: () => readonly Disc[]): void {
     this.bursts = this.bursts.filter(({ fragments, centre, born, path }) => {
       const age = now - born;
       if (age < BURST_S) path.setAttribute("d", burstPath(fragments, centre, age));
@@ -319,7 +324,6 @@ export class Overlay {
       flash.label.style.transform = `translate(${label.x.toFixed(1)}px, ${label.y.toFixed(1)}px) translate(-50%, -50%)`;
       flash.label.style.opacity = String(Math.min(1, (FLASH_S + LABEL_S - age) / 0.2));
     }
-    return this.flashes.length > 0 || this.bursts.length > 0;
   }
 
   /** Take away all flashes and fragments. */

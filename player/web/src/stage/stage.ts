@@ -354,7 +354,6 @@ export class Stage {
     const began = performance.now();
     const moved = this.blend(performance.now() / 1000);
     const drawn = this.draw();
-    const flashing = this.overlay.draw(this.view, now, () => this.discs(-1));
     const shaken = this.impacts.shake(now);
     if (shaken || this.shaken) {
       this.shaken = shaken !== null;
@@ -362,7 +361,7 @@ export class Stage {
       this.view.element.style.transform = by;
       this.overlay.element.style.transform = by;
     }
-    if (!moved && !this.dirty && !flashing && !shaken) {
+    if (!moved && !this.dirty && !this.overlay.flashing && !shaken) {
       this.pace.rest();
       return;
     }
@@ -382,6 +381,8 @@ export class Stage {
     this.workMs = this.workMs ? this.workMs * 0.95 + work * 0.05 : work;
     if (this.view.render(seconds)) this.dirty = true;
     this.placePins(drawn.ring);
+    // After the picture: a blow is seen in the frame that has it, at its place for the camera of that frame.
+    this.overlay.draw(this.view, now, () => this.discs(-1));
     const said = this.overlay.placeBubbles(performance.now() / 1000, (body) => {
       const at = this.whereIs(body);
       return at && { x: at.px, y: at.py - 0.78 * at.radius - 30 };
