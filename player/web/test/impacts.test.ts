@@ -71,6 +71,11 @@ describe("a broken body", () => {
   });
 });
 
+it("a broken body throws no triangle that is seen from its edge", () => {
+  const [faced, edge, point]: Triangle[] = [[0, 0, 1, 0, 0, 1], [0, 0, 40, 0, 20, 1], [3, 3, 3, 3, 3, 3]];
+  expect(fragmentsOf([edge!, faced!, point!])).toEqual([faced]);
+});
+
 describe("the tone of a blow", () => {
   it("is higher for light and stiff bodies, louder for hard blows, and always within what one can hear", () => {
     const tone = contactTone(20, 10, 1e6);

@@ -13,6 +13,8 @@ const SHAKE_FROM = 12;
 const SHAKE_MOST = 7;
 /** Fragments of a broken body, how long they fly [s], how fast [px/s], and what pulls them down [px/s²]. */
 const FRAGMENTS = 48;
+/** A triangle whose height is less than this share of its longest side is a line. */
+const LINE = 0.06;
 export const BURST_S = 0.9;
 const BURST_SPEED = 230;
 const BURST_FALL = 420;
@@ -95,10 +97,15 @@ export function trianglesOf(shape: { readonly vertices: ArrayLike<number>; reado
   return Array.from({ length: Math.floor(shape.faces.length / 3) }, (_, i) => [...corner(shape.faces[3 * i]!), ...corner(shape.faces[3 * i + 1]!), ...corner(shape.faces[3 * i + 2]!)] as const);
 }
 
-/** At most FRAGMENTS of the triangles of a body, taken evenly. triangles: corners in pixels. */
+/** At most FRAGMENTS of the triangles of a body, taken evenly of those that are not seen from their edge: these are lines.
+ * triangles: corners in pixels. */
 export function fragmentsOf(triangles: readonly Triangle[]): Triangle[] {
-  const step = Math.max(1, triangles.length / FRAGMENTS);
-  return Array.from({ length: Math.min(FRAGMENTS, triangles.length) }, (_, i) => triangles[Math.floor(i * step)]!);
+  const faced = triangles.filter(([ax, ay, bx, by, cx, cy]) => {
+    const longest = Math.max(Math.hypot(bx - ax, by - ay), Math.hypot(cx - bx, cy - by), Math.hypot(ax - cx, ay - cy));
+    return Math.abs((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) > LINE * longest * longest;
+  });
+  const step = Math.max(1, faced.length / FRAGMENTS);
+  return Array.from({ length: Math.min(FRAGMENTS, faced.length) }, (_, i) => faced[Math.floor(i * step)]!);
 }
 
 /** The fragments at an age [s], as one SVG path: each flies away from ``centre``, turns and falls. */
