@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.person import in_browser, serious
+from tests.support.practice import practise
 
 pytestmark = in_browser
 
@@ -48,6 +49,30 @@ def test_settings_act_at_once_and_stay(person: Any, screen: str) -> None:
     mira.page.click("[data-test=practise]")
     mira.page.wait_for_selector("[data-test=aim] >> text=ft/s", state="attached")
     mira.page.click("[data-test=leave]")
+
+
+SUSPENDED = """
+window.__tones = 0;
+window.AudioContext = class extends AudioContext {
+  constructor() { super(); this.suspend(); }
+  createOscillator() { window.__tones++; return super.createOscillator(); }
+};
+"""
+"""Makes each context for sounds suspended, as a browser does before somebody has pressed something on the page."""
+
+
+def test_sound_that_was_on_before_is_heard_after_the_first_press(person: Any) -> None:
+    """The page is loaded with the sound on, and nobody sets it again: the turn after one's launch is heard."""
+    mira = person("Mira")
+    mira.page.add_init_script(SUSPENDED)
+    mira.go()
+    mira.until("Boolean(localStorage['tussle.me'])")
+    mira.evaluate("localStorage['tussle.volume'] = '0.6'")
+    practise(mira, turn_s=60)
+    mira.page.fill("[aria-label=Power]", "0.1")
+    mira.page.click("[data-test=launch]")
+    mira.until("window.__tones > 0")
+    mira.leave()
 
 
 def test_the_quality_that_is_chosen_is_drawn(person: Any) -> None:

@@ -45,6 +45,13 @@ function audio(): AudioContext | null {
   return context;
 }
 
+/** A browser lets a page sound once somebody has pressed something on it. A sound that was on before is made possible then:
+ * a context of before stays silent by itself. */
+function wake(): void {
+  if (volume.peek() > 0 && audio()?.state === "suspended") void context?.resume();
+}
+for (const name of ["pointerdown", "pointerup", "keydown"]) globalThis.addEventListener?.(name, wake, { capture: true, passive: true });
+
 /** A damped sine, and noise of ``noise`` times its level for the first hundredth of a second. */
 function strike({ hertz, level, seconds }: Tone, noise: number, after = 0): void {
   const out = volume.peek() > 0 ? audio() : null;
