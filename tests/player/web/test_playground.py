@@ -39,6 +39,20 @@ def test_one_plays_both_seats_and_sees_every_message(person: Any) -> None:
     mira.shoot("playground")
 
 
+def test_nobody_waits_in_a_mode_without_turns(person: Any) -> None:
+    """The sandbox runs for all of its members; a message of one's own acts in it."""
+    mira = person("Mira")
+    mira.go("/playground")
+    mira.page.fill("[data-test=ground-mode]", "sandbox")
+    mira.page.click("[data-test=ground-begin]")
+    mira.page.wait_for_selector("[data-test=ground-0] [data-test=ground-turn] >> text=running")
+    first = mira.page.locator("[data-test=ground-0]")
+    first.locator("[data-test=ground-type]").fill("act")
+    first.locator("[data-test=ground-data]").fill('{"kind": "gravity", "d": {"strength": 5}}')
+    first.locator("[data-test=ground-send]").click()
+    mira.page.wait_for_selector("[data-test=ground-log] summary >> text=1 ← ack")
+
+
 def test_params_that_a_mode_refuses_are_explained(person: Any) -> None:
     """Nothing is opened then, and no seat is left behind."""
     mira = person("Mira")

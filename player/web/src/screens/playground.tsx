@@ -107,7 +107,7 @@ function Player({ client, all, column, onSeat }: { client: SessionClient; all: r
         {me && <Mark mark={markOfSeat(me.seat)} name={me.name} size={22} />}
         <h2>{me ? shortName(me.name) : "…"}</h2>
         <span class="sp" />
-        <span class={mine ? "tag run" : "tag end"} data-test="ground-turn">{state.phase === "over" ? t("playground.over") : mine ? t("playground.its-turn") : (state.status === "running" ? t("playground.waits") : state.status)}</span>
+        <span class={mine ? "tag run" : "tag end"} data-test="ground-turn">{state.phase === "over" ? t("playground.over") : mine ? t("playground.its-turn") : state.status === "running" && state.turnSeat !== null ? t("playground.waits") : state.status}</span>
         <select class="btn s" aria-label={t("playground.seat")} value={String(all.indexOf(client))} onChange={(event) => onSeat(Number(event.currentTarget.value))}>
           {all.map((_, index) => (
             <option key={index} value={index}>
