@@ -30,3 +30,20 @@ def test_a_class_of_one_screen_is_styled_in_one_sheet() -> None:
             if other != screen:
                 used = {name for one in selectors(other) for name in re.findall(r"\.([a-zA-Z][\w-]*)", one)}
                 assert not own & used, f"{screen}.css and {other}.css both style {sorted(own & used)}"
+
+
+TEXTLESS = (".ruler", ".past", ".fill", ".area", ".hp", "input")
+"""What holds no text."""
+
+
+def test_no_text_is_translucent() -> None:
+    """``opacity`` on an element fades the texts in it, too: those of a mark are letters. axe does not look into SVG."""
+    faded = []
+    for path in STYLE.glob("*.css"):
+        text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
+        for chosen, rules in re.findall(r"([^{}]+)\{([^{}]*)\}", text):
+            share = re.search(r"(?<![\w-])opacity:\s*([\d.]+)", rules)
+            if share and 0 < float(share[1]) < 1:
+                faded += [one.strip() for one in chosen.split(",")]
+    assert faded
+    assert [one for one in faded if "::" not in one and not one.endswith(TEXTLESS)] == []
