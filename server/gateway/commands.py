@@ -12,6 +12,7 @@ errors into replies; no other module may.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from functools import partial
 
@@ -87,6 +88,12 @@ OPERATIONS: dict[type[ClientMessage], Operation] = {
 WITHOUT_ID = (Hello, Ping, Resync, Offer, Candidate, Hangup, Seen)
 """The messages that are no commands: they have no id, and their effect is not remembered."""
 
+CLOCK_S = 10.0
+"""How long the store's clock is known from one reading [s]."""
+
+CLOCK_WAIT_S = 0.25
+"""How long a ping waits for that reading [s]."""
+
 
 class Commands:
     """The commands of all connections of one server."""
@@ -114,6 +121,7 @@ class Commands:
         self._channels = channels
         self._store_ahead_ms: float | None = None
         """The store's clock minus the one of this process [ms]; None before it was read."""
+        self._clock_until = float("-inf")
 
     def read(self, sender: Sender, data: str | bytes) -> ClientMessage | None:
         """The next message; None if it is refused: the sender has its error, or the connection is closing."""
@@ -182,14 +190,19 @@ class Commands:
         return False
 
     async def _answer_ping(self, sender: Sender, ping: Ping) -> None:
-        """Answer also while the store is away, with its clock as it goes on since it was last read."""
-        try:
-            now_ms = await self._views.now_ms()
-            self._store_ahead_ms = now_ms - time.monotonic() * 1000
-        except StoreError:
-            if self._store_ahead_ms is None:
-                return
-            now_ms = round(time.monotonic() * 1000 + self._store_ahead_ms)
+        """Answer with the store's clock as it goes on since it was last read, also while the store is away or does not
+        answer: a pong says that this server is there."""
+        if time.monotonic() >= self._clock_until:
+            try:
+                async with asyncio.timeout(CLOCK_WAIT_S):
+                    now_ms = await self._views.now_ms()
+                self._store_ahead_ms = now_ms - time.monotonic() * 1000
+            except (StoreError, TimeoutError):
+                if self._store_ahead_ms is None:
+                    return
+            self._clock_until = time.monotonic() + CLOCK_S
+        assert self._store_ahead_ms is not None, "it has been read once"
+        now_ms = round(time.monotonic() * 1000 + self._store_ahead_ms)
         sender.reply(Pong(PongData(ping.d.at, now_ms)))
 
     def _register(
