@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.player.web.test_lobby import PHONE
+from tests.player.web.test_lobby import PHONE, open_lobby
 from tests.support.mesh_files import as_stl
 from tests.support.person import in_browser, serious
 
@@ -470,3 +470,51 @@ def test_pins_move_pairs_rub_and_the_integrator_is_chosen(person: Any) -> None:
     mira.page.wait_for_selector("[data-test=palette]")
     mira.until("Boolean(window.__test) && window.__test.tick() > 5")
     mira.until(f"window.__test.places().some(({{ id, y }}) => id === 'box' && y > {start + 0.3})")
+
+
+def press_on(person: Any, name: str) -> tuple[float, float]:
+    """Press the middle of a body in the view, and return where that is."""
+    box = person.page.locator("[data-test=stage]").bounding_box()
+    x, y, z = person.evaluate(f"{body(name)}.position")
+    at = person.evaluate(f"window.__edit.screen({x}, {y}, {z})")
+    place = box["x"] + at["x"], box["y"] + at["y"]
+    person.page.mouse.move(*place)
+    person.page.mouse.down()
+    return place
+
+
+def test_a_late_refusal_of_a_drag_leaves_the_next_one(person: Any) -> None:
+    """The request to hold a body is refused after that body was let go, while another one is dragged: that one goes on,
+    and stays where it was dragged to."""
+    mira, kei = person("Mira"), person("Kei")
+    mira.page.add_init_script(HELD_BACK)
+    kei.go(f"/#/s/{open_lobby(mira, 'Sandbox')}")
+    kei.page.fill("[data-test=door] input", kei.name)
+    kei.page.click("[data-test=join]")
+    for one in (mira, kei):
+        one.page.wait_for_selector("[data-test=inspector]")
+        one.until(READY)
+    for shape, name in (("box", "box"), ("sphere", "ball")):
+        mira.page.click(f"[data-test=add-{shape}]")
+        mira.until(f"{body(name)} && {SAVED}")
+    mira.page.keyboard.press("Escape")
+    kei.until(f"{body('box')} && {body('ball')}")
+    mira.evaluate("window.__kept = []")
+    x, y = press_on(mira, "box")
+    mira.page.mouse.move(x + 30, y, steps=3)
+    mira.until("window.__kept.length > 0")
+    mira.page.mouse.up()
+    choose(kei, "box")
+    type_number(kei, "position-y", "1.5")
+    asked = mira.evaluate("window.__kept.length")
+    x, y = press_on(mira, "ball")
+    mira.page.mouse.move(x + 20, y, steps=3)
+    mira.until(f"window.__kept.length > {asked}")
+    before = mira.evaluate(f"{body('ball')}.position[0]")
+    mira.evaluate("window.__flush()")
+    mira.until("window.__edit.scene().locks.some(([id, seat]) => id === 'ball' && seat !== null)")
+    mira.page.mouse.move(x + 60, y, steps=3)
+    mira.page.mouse.up()
+    kei.until(f"Math.abs({body('ball')}.position[0] - {before}) > 0.05")
+    for one in (mira, kei):
+        one.leave()

@@ -73,6 +73,51 @@ def test_the_host_rules_the_box_and_everyone_fills_it(person: Any) -> None:
         one.leave()
 
 
+LATE = """
+const send = WebSocket.prototype.send;
+window.__late = null;
+WebSocket.prototype.send = function (data) {
+  if (window.__late && String(data).includes('"grab"')) window.__late.push(() => send.call(this, data));
+  else send.call(this, data);
+};
+window.__deliver = () => {
+  const late = window.__late;
+  window.__late = null;
+  for (const act of late) act();
+};
+"""
+"""Makes a slow line: while ``__late`` is a list, each grab waits until ``__deliver``."""
+
+
+def test_a_late_refusal_leaves_what_is_held_by_then(person: Any) -> None:
+    """A body was taken away before the grab of it came to the server. The refusal comes when the hand has let go of
+    that one and holds another, which it goes on to move."""
+    mira, kei = person("Mira"), person("Kei")
+    kei.page.add_init_script(LATE)
+    enter(mira, kei)
+    first, second = (place["id"] for place in kei.resting()[:2])
+    kei.evaluate("window.__late = []")
+    kei.page.click(f"[data-handle={first}] button")
+    kei.page.click("[data-test=hold]")
+    kei.page.keyboard.press("Escape")
+    mira.page.click(f"[data-handle={first}] button")
+    mira.page.click("[data-test=take-away]")
+    kei.until(f"!window.__test.places().some((one) => one.id === '{first}')")
+    kei.page.click(f"[data-handle={second}] button")
+    kei.page.click("[data-test=hold]")
+    kei.evaluate("window.__deliver()")
+    kei.page.wait_for_selector("[role=alert]:has-text('is not yours to hold')")
+    height = f"window.__test.places().find((one) => one.id === '{second}').y"
+    before = kei.evaluate(height)
+    kei.page.locator("[data-test=stage]").focus()
+    for _ in range(10):
+        kei.page.keyboard.press("PageUp")
+    mira.until(f"{height} > {before} + 0.2")
+    kei.page.keyboard.press("Escape")
+    for one in (mira, kei):
+        one.leave()
+
+
 FEWEST = """
 window.__fewest = Infinity;
 const look = () => {

@@ -173,18 +173,21 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): Hand
       stage.current?.touch();
     };
     const take = (made: Stage, found: { body: string; handle: string; at: Point }, delay_ms: number) => {
-      held = { body: found.body, handle: found.handle, depth: found.at, target: found.at };
+      const mine = { body: found.body, handle: found.handle, depth: found.at, target: found.at };
+      held = mine;
       hovered = null;
       const grab = () => {
-        if (held?.body !== found.body) return;
+        if (held !== mine) return;
         own.grab(found.body, found.at, now());
         if (client.mySeat !== null) made.drag = { own, seat: client.mySeat };
         void client.command("act", { kind: "grab", d: { body: found.body, handle: found.handle } }).then((answer) => {
           if (!answer.ok) {
             notify("bad", t("sandbox.is-not-yours-to-hold", { body: title(found.body) }), `${answer.error.message}.`);
+            // On a slow or lost line the answer may come when the hand has let go and taken another body.
+            if (held && held !== mine) return;
             held = null;
             own.cancel();
-          } else sendTarget(true);
+          } else if (held === mine) sendTarget(true);
         });
       };
       if (delay_ms) window.setTimeout(grab, delay_ms);

@@ -195,6 +195,8 @@ function handOf(bench: Workbench, stage: Stage, picture: ScenePicture, gizmo: ()
     else bench.cancel();
     stage.touch();
   };
+  /** Take hold of what is dragged; without it, that drag ends. The answer may come when another one has begun. */
+  const hold = (of: Drag) => void bench.hold().then((held) => !held && drag === of && end(false));
   // A press beside all bodies orbits the camera; when it did not move, it lets go of what was chosen.
   stage.host.addEventListener("click", (event) => {
     if (!pressed || (event.target instanceof Element && event.target.closest("button, select"))) return;
@@ -220,7 +222,7 @@ function handOf(bench: Workbench, stage: Stage, picture: ScenePicture, gizmo: ()
       }
       if (first && free() && gizmo()?.down(px, py)) {
         drag = { kind: "gizmo", from: poses(), first: first.id };
-        void bench.hold().then((held) => !held && drag && end(false));
+        hold(drag);
         return true;
       }
       const index = stage.view.bodyAt(px, py);
@@ -259,7 +261,7 @@ function handOf(bench: Workbench, stage: Stage, picture: ScenePicture, gizmo: ()
         if (!drag.began && Math.hypot(px - drag.px, py - drag.py) < CLICK) return;
         if (!drag.began) {
           drag.began = true;
-          void bench.hold().then((held) => !held && drag && end(false));
+          hold(drag);
         }
         const at = stage.view.ground(px, py, drag.plane);
         if (!at) return;
