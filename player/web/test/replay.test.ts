@@ -316,6 +316,21 @@ describe("Replay", () => {
     replay.dispose();
   });
 
+  it("plays by itself only where it was opened to be watched", async () => {
+    for (const plays of [true, false]) {
+      const replay = new Replay("k7qm2xpv", new Server(), null, plays);
+      await replay.open();
+      await settled();
+      expect(replay.playing.value).toBe(plays);
+      replay.sample(0);
+      await settled();
+      replay.sample(0.1);
+      replay.sample(0.3);
+      expect(replay.place.value.time > replay.start).toBe(plays);
+      replay.dispose();
+    }
+  });
+
   it("shows the first frame before the curves are there", async () => {
     const server = new Server();
     vi.spyOn(server, "bytes").mockImplementation((path) => (path.includes("tick") ? new Promise(() => {}) : Server.prototype.bytes.call(server, path)));

@@ -19,7 +19,8 @@ DRAWN = "Boolean(window.__replay && window.__replay.drawn())"
 
 
 def watch_again(person: Any) -> str:
-    """Open the newest recording of a second or more from the list of the lobby; its token. A body may fall at once."""
+    """Open the newest recording of a second or more from the list of the lobby, and pause it at its start. Returns its
+    token. A body may fall at once."""
     for place in range(12):
         person.go()
         person.page.click("[role=radio]:has-text('Ended')")
@@ -28,6 +29,10 @@ def watch_again(person: Any) -> str:
         person.until(DRAWN)
         if person.evaluate("window.__replay.end()") > 1:
             break
+    person.until("window.__replay.place().frame > 0")  # it plays by itself
+    person.page.keyboard.press("ArrowLeft")  # pauses
+    person.page.keyboard.press("Home")
+    assert not person.evaluate("window.__replay.playing()")
     found = re.search(r"/r/([0-9a-z]{8})", person.page.url)
     assert found
     return found[1]

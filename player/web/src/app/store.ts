@@ -256,6 +256,15 @@ function forget(): void {
   save("tussle.me", null);
 }
 
+/** The recording that plays as soon as it is there. */
+export const playsAtOnce = signal<string | null>(null);
+
+/** Open the recording of a session, and play it. */
+export function watchAgain(token: string): void {
+  playsAtOnce.value = token;
+  replay(token);
+}
+
 /** Open the recording of a session. A seat in the session is kept. */
 export function replay(token: string): void {
   go({ screen: "replay", token });

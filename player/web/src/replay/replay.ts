@@ -67,6 +67,7 @@ export class Replay implements Moments {
   private readonly fetcher: Fetcher;
   private readonly player = new Player({ length: 0, at: () => 0 });
   private wanted: number | null;
+  private readonly plays: boolean;
   private shown: Moment | null = null;
   private shownTime = 0;
   private away: string | null = null;
@@ -76,11 +77,12 @@ export class Replay implements Moments {
   private stopped = false;
   private readonly stops: (() => void)[] = [];
 
-  /** start: the moment to begin at [s]; null: the first frame. */
-  constructor(token: string, fetcher: Fetcher, start: number | null) {
+  /** start: the moment to begin at [s]; null: the first frame. plays: play as soon as the recording is there. */
+  constructor(token: string, fetcher: Fetcher, start: number | null, plays = false) {
     this.token = token;
     this.fetcher = fetcher;
     this.wanted = start;
+    this.plays = plays;
   }
 
   async open(): Promise<void> {
@@ -108,6 +110,8 @@ export class Replay implements Moments {
     this.curvesArrived();
     if (this.wanted !== null) this.player.seek(this.wanted);
     this.wanted = null;
+    // Where somebody presents, the room says what is shown.
+    if (this.plays && !this.room?.presenter.peek()) this.player.play();
     this.publish();
     this.follow();
   }

@@ -1,6 +1,6 @@
 // The list of sessions in the lobby: groups, rows, and what is shown when the list is empty.
 
-import { busy, clearFilters, filtered, hasSeat, join, newFrom, now, open, replay, search, watch } from "../app/store";
+import { busy, clearFilters, filtered, hasSeat, join, newFrom, now, open, search, watch, watchAgain } from "../app/store";
 import { markOfSeat } from "../stage/palette";
 import { dayAndTime, group, minutes, shortName } from "../text/format";
 import { t } from "../text/words";
@@ -91,7 +91,7 @@ function Row({ view, place }: { view: SessionView; place: number }) {
           {t("list.join-2")}
         </button>
       ) : over ? (
-        <button class="btn s" onClick={() => replay(view.session)} aria-label={t("list.watch-again", { view: sessionTitle(view) })} data-test="watch-again">
+        <button class="btn s" onClick={() => watchAgain(view.session)} aria-label={t("list.watch-again", { view: sessionTitle(view) })} data-test="watch-again">
           {t("list.watch-again-2")}
         </button>
       ) : (

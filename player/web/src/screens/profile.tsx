@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { go } from "../app/route";
-import { api, bodies, me, replay, theme } from "../app/store";
+import { api, bodies, me, theme, watchAgain } from "../app/store";
 import { favouriteBody, ratingCurve } from "../session/career";
 import { title } from "../session/wording";
 import { PLAYER_COLOURS, markOfPlayer } from "../stage/palette";
@@ -166,7 +166,7 @@ function Matches({ matches }: { matches: readonly PastMatch[] }) {
                 </div>
                 <span class="data">{match.rating ?? "–"}</span>
                 {match.session ? (
-                  <button class="btn ghost s sq" onClick={() => replay(match.session)} aria-label={t("profile.watch-again-2", { mode: modeName(match.mode), at: dayAndTime(match.at) })} title={t("profile.watch-again")}>
+                  <button class="btn ghost s sq" onClick={() => watchAgain(match.session)} aria-label={t("profile.watch-again-2", { mode: modeName(match.mode), at: dayAndTime(match.at) })} title={t("profile.watch-again")}>
                     <Icon name="rewind" />
                   </button>
                 ) : (

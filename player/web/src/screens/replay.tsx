@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { go } from "../app/route";
-import { api, busy, client, ensureMe, fork, join, newFrom, replay as show } from "../app/store";
+import { api, busy, client, ensureMe, fork, join, newFrom, playsAtOnce, replay as show } from "../app/store";
 import { wantedTier } from "../app/settings";
 import { treeRows } from "../replay/forktree";
 import { Replay } from "../replay/replay";
@@ -36,7 +36,11 @@ function momentInAddress(): number | null {
 }
 
 export function ReplayScreen({ token }: { token: string }) {
-  const replay = useMemo(() => new Replay(token, api, momentInAddress()), [token]);
+  const replay = useMemo(() => {
+    const plays = playsAtOnce.peek() === token;
+    playsAtOnce.value = null; // once: who comes back to it left it where it was
+    return new Replay(token, api, momentInAddress(), plays);
+  }, [token]);
   const [room, setRoom] = useState<Room | null>(null);
   useEffect(() => {
     Stage.preload(wantedTier.peek());

@@ -3,7 +3,7 @@
 import { computed } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { go } from "../app/route";
-import { api, client as current, hasSeat, join, leave, me, now, online, rematch, replay, wantedName, watch } from "../app/store";
+import { api, client as current, hasSeat, join, leave, me, now, online, rematch, replay, wantedName, watch, watchAgain } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { code, shortName } from "../text/format";
 import { t } from "../text/words";
@@ -235,7 +235,7 @@ function Door({ token }: { token: string }) {
                 </button>
               )}
               {over && found.started_at > 0 && (
-                <button class="btn main" onClick={() => replay(token)} data-test="watch-again">
+                <button class="btn main" onClick={() => watchAgain(token)} data-test="watch-again">
                   {t("session.watch-again")}
                 </button>
               )}

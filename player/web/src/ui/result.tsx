@@ -1,7 +1,7 @@
 // The end of a match, above the stage: who won, what each number means, and what can be done next.
 
 import { useEffect, useState } from "preact/hooks";
-import { api, busy, leave, nextOpponent, now, rematch, replay } from "../app/store";
+import { api, busy, leave, nextOpponent, now, rematch, watchAgain } from "../app/store";
 import { damageByPair, ratingChange } from "../session/afterwards";
 import type { SessionClient } from "../session/client";
 import { bestEnd } from "../session/curling";
@@ -118,7 +118,7 @@ export function Result({ client, state, won }: { client: SessionClient; state: S
           </button>
         )}
         {state.startedAt > 0 && (
-          <button class="btn" onClick={() => replay(client.token)} data-test="watch-again">
+          <button class="btn" onClick={() => watchAgain(client.token)} data-test="watch-again">
             <Icon name="rewind" />
             {t("result.watch-again")}
           </button>
