@@ -76,6 +76,7 @@ def test_a_seat_is_one_press_away_on_every_screen(person: Any) -> None:
     arrived(mira, "[data-test=ready]")
     mira.go(f"/#/s/{other}")
     arrived(mira, "[data-test=door]")
+    mira.until("document.title === `${document.querySelector('#main h1').textContent} · Tussle`")
     mira.page.wait_for_selector("[data-test=seated]")
     mira.page.reload()
     mira.page.wait_for_selector("[data-test=seated] >> text=You have a seat in another session")
@@ -150,6 +151,28 @@ def test_a_turn_is_seen_from_elsewhere_and_played_on_a_phone(person: Any) -> Non
     arrived(mira, "[data-test=stage]")
     mira.leave()
     arrived(mira, "[data-test=find]:visible, .dock .now:visible")
+
+
+def test_a_window_that_is_left_for_the_lobbies_leaves_the_seat_to_the_other_one(person: Any) -> None:
+    """The first window of two has no connection to the match, does not say that it is one's turn, and shows the lobbies.
+    The second one plays on. One press in the first takes the seat back."""
+    mira = person("Mira", **PHONE)
+    practise(mira)
+    assert mira.page.title() == "Your turn · Tussle"
+    second = mira.context.new_page()
+    second.goto(f"{mira.url}/?tier=D")
+    second.wait_for_selector("[data-test=launch]:enabled")
+    arrived(mira, "[data-test=stopped]")
+    mira.until("!document.title.includes('Your turn')")
+    mira.page.click("[data-test=to-lobbies]")
+    arrived(mira, ".dock")
+    second.tap("[data-test=launch]")
+    second.wait_for_selector("[data-test=log] >> text=launched Cobble")
+    mira.page.click("[data-test=return]")
+    arrived(mira, "[data-test=stage]")
+    second.wait_for_selector("[data-test=stopped]")
+    second.close()
+    mira.leave()
 
 
 def test_a_lost_seat_is_said(person: Any) -> None:

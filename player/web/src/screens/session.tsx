@@ -1,6 +1,6 @@
 // One session: chooses the screen by its state: the door, the waiting lobby, the screen of the mode, or why it is over.
 
-import { computed } from "@preact/signals";
+import { batch, computed } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { go } from "../app/route";
 import { api, client as current, hasSeat, join, leave, me, now, online, rematch, replay, wantedName, watch, watchAgain } from "../app/store";
@@ -37,13 +37,12 @@ function Live({ client }: { client: SessionClient }) {
   distinguish(state.seats.map((seat) => seat.name));
   const title = state.seats.length ? sessionTitle(state) : t("session.session");
   const mine = state.phase === "acting" && state.turnSeat === client.mySeat && client.mySeat !== null;
-  useEffect(() => {
-    document.title = mine ? t("session.your-turn-tussle") : `${title} · Tussle`;
-  }, [title, mine]);
+  const stopped = link.kind === "closed" && link.reason !== "ended" ? link.reason : null;
+  const said = mine && !stopped ? t("session.your-turn-tussle") : `${title} · Tussle`;
+  useEffect(() => void (document.title = said), [said]);
   const hz = Math.round(1 / client.step.value);
   // To leave is to lose there.
   const plays = state.seats.some((seat) => seat.seat === client.mySeat && !seat.out) && hasTurns(state) && state.phase !== "lobby" && state.phase !== "over";
-  const stopped = link.kind === "closed" && link.reason !== "ended" ? link.reason : null;
   return (
     <>
       <Bar
@@ -147,13 +146,23 @@ function Stopped({ reason, token }: { reason: string; token: string }) {
               {reason === "replaced" ? t("session.play-here") : t("session.join-again")}
             </button>
           )}
-          <button class="btn" onClick={leave}>
+          <button class="btn" onClick={toLobbies} data-test="to-lobbies">
             {t("session.back-to-lobbies")}
           </button>
         </div>
       </div>
     </main>
   );
+}
+
+/** From a session without a connection to the lobbies. A seat is kept: another window may play it. */
+function toLobbies(): void {
+  const closed = current.value;
+  batch(() => {
+    current.value = null;
+    go({ screen: "lobby" });
+  });
+  closed?.dispose();
 }
 
 /** The page behind a link: who is in the session, and how to join or watch. */
@@ -184,9 +193,11 @@ function Door({ token }: { token: string }) {
   void now.value;
   const found = view !== null && view !== "missing" ? view : null;
   const over = found !== null && ["ended", "timed_out", "failed"].includes(found.status);
+  const title = found ? sessionTitle(found) : t("session.session");
+  useEffect(() => void (document.title = `${title} · Tussle`), [title]);
   return (
     <>
-      <Bar crumb={<div class="crumb"><b>{found ? sessionTitle(found) : t("session.session")}</b><span class="data">{code(token)}</span></div>} />
+      <Bar crumb={<div class="crumb"><b>{title}</b><span class="data">{code(token)}</span></div>} />
       <main class="desk" id="main" tabIndex={-1}>
         <div class="tile blank" data-test="door">
           {view === null && <h1>{t("session.looking-for", { token: code(token) })}</h1>}
@@ -204,7 +215,7 @@ function Door({ token }: { token: string }) {
                   <Mark key={seat.seat} mark={markOfSeat(seat.seat)} name={seat.name} size={30} />
                 ))}
               </div>
-              <h1>{sessionTitle(found)}</h1>
+              <h1>{title}</h1>
               <p>
                 {over
                   ? t("session.this-session-has-ended")
