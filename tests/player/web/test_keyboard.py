@@ -216,6 +216,8 @@ def test_the_mode_of_the_tutorial_is_played_to_its_end(browser: Any, own_address
     press_until_over(mira)
     assert mira.evaluate("window.__test.state().seats.every((seat) => seat.cause === '')")
     assert re.search(r"\bwins?$", mira.page.inner_text("[data-test=over] h1, [data-test=over] h2"))
+    heads = mira.page.locator("[data-test=places] thead th").all_inner_texts()
+    assert [head for head in heads if head.strip()] == ["Place and player", "Rating"]  # it counts no damage
     mira.shoot("keyboard-tutorial-mode")
     leave(mira)
     mira.close()

@@ -140,6 +140,8 @@ export function Result({ client, state, won }: { client: SessionClient; state: S
 function Numbers({ state, view, mine }: { state: SessionState; view: SessionView | null; mine: Seat | null }) {
   const stones = state.mode === "curling";
   const result = state.result;
+  const scored = stones || state.seats.some((seat) => seat.full !== null); // a mode of one's own may count neither
+  const gained = (result?.xp.length ?? 0) > 0;
   const places = [...state.seats].sort((a, b) => (a.place ?? 9) - (b.place ?? 9));
   const ratings = view?.ratings ?? [];
   return (
@@ -150,8 +152,8 @@ function Numbers({ state, view, mine }: { state: SessionState; view: SessionView
             <th scope="col">
               <span class="vh">{t("result.place-and-player")}</span>
             </th>
-            <th scope="col">{stones ? t("result.points") : t("result.damage-dealt")}</th>
-            <th scope="col">{t("result.experience")}</th>
+            {scored && <th scope="col">{stones ? t("result.points") : t("result.damage-dealt")}</th>}
+            {gained && <th scope="col">{t("result.experience")}</th>}
             <th scope="col">{t("result.rating")}</th>
           </tr>
         </thead>
@@ -167,21 +169,21 @@ function Numbers({ state, view, mine }: { state: SessionState; view: SessionView
                   </span>
                 </span>
               </th>
-              <td class="data">{fixed(seat.score, 0)}</td>
-              <td class="data">{result?.xp.length ? `+${result.xp[seat.seat] ?? 0}` : "–"}</td>
+              {scored && <td class="data">{fixed(seat.score, 0)}</td>}
+              {gained && <td class="data">{`+${result?.xp[seat.seat] ?? 0}`}</td>}
               <td class="data">{ratingChange(ratings, seat.player) || "–"}</td>
             </tr>
           ))}
         </tbody>
       </table>
-      <details class="small soft">
+      {scored && gained && <details class="small soft">
         <summary>{t("result.what-the-numbers-mean")}</summary>
         <p>
           {t("result.experience-10-for-staying-to", { what: stones
             ? t("result.points-stones-nearer-to-the")
             : t("result.damage-dealt-the-health-that"), what2: stones ? "" : t("result.1-for-each-20-of") })}
         </p>
-      </details>
+      </details>}
     </div>
   );
 }
