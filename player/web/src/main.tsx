@@ -12,6 +12,7 @@ import { route } from "./app/route";
 import type { Route } from "./app/route";
 import { applySettings } from "./app/settings";
 import { aside, client, seated, showSeat, start, startPage } from "./app/store";
+import { followTurn } from "./app/turn";
 import { Lobby } from "./screens/lobby";
 import { Profile } from "./screens/profile";
 import { ReplayScreen } from "./screens/replay";
@@ -59,5 +60,6 @@ if (pathOf(location.pathname)?.replace(/\/$/, "") === "/admin") {
   void import("./screens/playground").then(({ Playground }) => render(<Playground />, page));
 } else {
   start();
+  followTurn();
   render(<App />, page);
 }

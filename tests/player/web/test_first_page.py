@@ -228,7 +228,8 @@ def test_a_sign_is_said_with_one_press(person: Any) -> None:
 
 
 def test_a_turn_is_notified_while_the_tab_is_hidden(person: Any) -> None:
-    """Only with the consent of the browser, and only there: the next turn comes while another tab is in front."""
+    """Only with the consent of the browser, and only there: the next turn comes while another tab is in front. It is also
+    notified, and in the title, where the page shows the lobbies."""
     mira = person("Mira", **WIDE)
     mira.context.grant_permissions(["notifications"])
     mira.page.add_init_script(
@@ -256,6 +257,17 @@ def test_a_turn_is_notified_while_the_tab_is_hidden(person: Any) -> None:
         mira.page.wait_for_selector("[data-test=launch]:disabled")
     mira.until("window.__alerts.length === 1")
     assert mira.evaluate("window.__alerts[0]").startswith("Your turn: ")
+    # From the lobbies, too.
+    mira.evaluate("window.__hidden = false")
+    mira.page.click("[data-test=launch]")
+    mira.page.wait_for_selector("[data-test=launch]:disabled")
+    mira.evaluate("window.__hidden = true")
+    mira.page.go_back()
+    mira.page.wait_for_selector("[data-test=seated] >> text=It is your turn")
+    mira.until("window.__alerts.length === 2")
+    assert mira.page.title() == "Your turn · Tussle"
+    mira.page.click("[data-test=return]")
+    mira.page.wait_for_selector("[data-test=stage]")
     mira.leave()
 
 

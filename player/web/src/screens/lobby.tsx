@@ -4,6 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { followLists, showRecorded } from "../app/lists";
 import { followPulse } from "../app/pulse";
 import { busy, ended, filtered, find, listed, listedDays, listedMode, lobbyRtt, mineOnly, newLists, open, recorded, recordedNext, search, sessions } from "../app/store";
+import { entitle } from "../app/turn";
 import { t } from "../text/words";
 import { Bar } from "../ui/bar";
 import { useGlide } from "../ui/glide";
@@ -22,9 +23,7 @@ export function Lobby() {
   const filter = listed.value;
   useEffect(followLists, []);
   useEffect(followPulse, []);
-  useEffect(() => {
-    document.title = t("lobby.tussle");
-  }, []);
+  useEffect(() => entitle(t("lobby.tussle")), []);
   useKeys({
     search: () => searchField.current?.focus(),
     open: (event) => !(event.target instanceof HTMLButtonElement) && void open(),

@@ -3,6 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { go } from "../app/route";
 import { api, bodies, me, theme, watchAgain } from "../app/store";
+import { entitle } from "../app/turn";
 import { favouriteBody, ratingCurve } from "../session/career";
 import { title } from "../session/wording";
 import { PLAYER_COLOURS, markOfPlayer } from "../stage/palette";
@@ -41,9 +42,7 @@ export function Profile({ player }: { player: string }) {
     };
   }, [player]);
   const name = found !== null && typeof found === "object" ? shortName(found.name) : t("profile.player");
-  useEffect(() => {
-    document.title = `${name} · Tussle`;
-  }, [name]);
+  useEffect(() => entitle(`${name} · Tussle`), [name]);
   return (
     <>
       <Bar crumb={<div class="crumb"><b>{name}</b></div>}>

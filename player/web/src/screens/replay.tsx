@@ -3,6 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { go } from "../app/route";
 import { api, busy, client, ensureMe, fork, join, newFrom, playsAtOnce, replay as show } from "../app/store";
+import { entitle } from "../app/turn";
 import { wantedTier } from "../app/settings";
 import { treeRows } from "../replay/forktree";
 import { Replay } from "../replay/replay";
@@ -68,9 +69,7 @@ export function ReplayScreen({ token }: { token: string }) {
   }, [replay]);
   const about = replay.about.value;
   const title = about ? sessionTitle({ host: "", mode: about.mode, seats: about.seats }) : t("replay.recording");
-  useEffect(() => {
-    document.title = t("replay.replay-tussle", { title });
-  }, [title]);
+  useEffect(() => entitle(t("replay.replay-tussle", { title })), [title]);
   const [drawer, setDrawer] = useState(false);
   const failure = replay.failure.value;
   return (

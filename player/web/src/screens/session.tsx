@@ -4,6 +4,7 @@ import { batch, computed } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { go } from "../app/route";
 import { api, client as current, hasSeat, join, leave, me, now, online, rematch, replay, wantedName, watch, watchAgain } from "../app/store";
+import { entitle } from "../app/turn";
 import type { SessionClient } from "../session/client";
 import { code, shortName } from "../text/format";
 import { t } from "../text/words";
@@ -36,10 +37,8 @@ function Live({ client }: { client: SessionClient }) {
   const link = client.link.value;
   distinguish(state.seats.map((seat) => seat.name));
   const title = state.seats.length ? sessionTitle(state) : t("session.session");
-  const mine = state.phase === "acting" && state.turnSeat === client.mySeat && client.mySeat !== null;
   const stopped = link.kind === "closed" && link.reason !== "ended" ? link.reason : null;
-  const said = mine && !stopped ? t("session.your-turn-tussle") : `${title} · Tussle`;
-  useEffect(() => void (document.title = said), [said]);
+  useEffect(() => entitle(`${title} · Tussle`), [title]);
   const hz = Math.round(1 / client.step.value);
   // To leave is to lose there.
   const plays = state.seats.some((seat) => seat.seat === client.mySeat && !seat.out) && hasTurns(state) && state.phase !== "lobby" && state.phase !== "over";
@@ -194,7 +193,7 @@ function Door({ token }: { token: string }) {
   const found = view !== null && view !== "missing" ? view : null;
   const over = found !== null && ["ended", "timed_out", "failed"].includes(found.status);
   const title = found ? sessionTitle(found) : t("session.session");
-  useEffect(() => void (document.title = `${title} · Tussle`), [title]);
+  useEffect(() => entitle(`${title} · Tussle`), [title]);
   return (
     <>
       <Bar crumb={<div class="crumb"><b>{title}</b><span class="data">{code(token)}</span></div>} />

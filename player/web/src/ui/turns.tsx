@@ -1,8 +1,8 @@
 // Shared by the modes that are played in turns: the turn's clock, the next turns.
 
 import { useEffect, useState } from "preact/hooks";
-import { alertTurn, closeAlert } from "../app/alert";
-import { soundTick, soundTurn } from "../app/sound";
+import { soundTick } from "../app/sound";
+import { UNTIMED_S } from "../app/turn";
 import type { SessionClient } from "../session/client";
 import { order } from "../session/state";
 import type { SessionState } from "../session/state";
@@ -12,9 +12,6 @@ import { secondsLeft } from "./countdown";
 import { shortName } from "../text/format";
 import { Mark } from "./marks";
 import { Ruler } from "./parts";
-
-/** Turns of this length have no clock [s]. */
-const UNTIMED_S = 3600;
 
 export function Clock({ client, state }: { client: SessionClient; state: SessionState }) {
   const mine = state.turnSeat !== null && state.turnSeat === client.mySeat;
@@ -27,16 +24,6 @@ export function Clock({ client, state }: { client: SessionClient; state: Session
   const who = state.phase === "settling" ? t("turns.settling") : acting ? (mine ? t("turns.your-turn") : t("turns.s-turn", { shortName: shortName(actor?.name ?? "") })) : t("turns.in-motion");
   const [last, setLast] = useState(false);
   useEffect(() => setLast(acting && mine && left !== null && left <= 5), [acting, mine, left !== null && left <= 5]);
-  useEffect(() => {
-    if (!(acting && mine)) return undefined;
-    soundTurn();
-    alertTurn(state.seats.map((seat) => shortName(seat.name)).join(", "), timed ? left : null);
-    document.addEventListener("visibilitychange", closeAlert);
-    return () => {
-      document.removeEventListener("visibilitychange", closeAlert);
-      closeAlert();
-    };
-  }, [acting, mine]);
   const tick = last && left !== null ? Math.ceil(left) : 0;
   useEffect(() => {
     if (tick > 0) soundTick();
