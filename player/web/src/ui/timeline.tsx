@@ -5,6 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useMemo, useRef } from "preact/hooks";
 import type { Replay } from "../replay/replay";
 import { SPEEDS } from "../replay/player";
+import { labelStep, labelTimes } from "../replay/ruler";
 import { markOfSeat } from "../stage/palette";
 import { initial } from "../stage/marks";
 import { clockTime, fixed, group, shortName } from "../text/format";
@@ -12,16 +13,7 @@ import { t } from "../text/words";
 import { withKey } from "./keyboard";
 import { Icon, Segmented } from "./parts";
 
-const STEPS = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600] as const;
-/** Most labels on the ruler. */
-const LABELS = 8;
-
 export const SPEED_NAMES: Readonly<Record<number, string>> = { 0.1: "0.1", 0.25: "¼", 0.5: "½", 1: "1×", 2: "2", 4: "4", 8: "8" };
-
-/** Seconds between two labels of the ruler. */
-export function labelStep(seconds: number): number {
-  return STEPS.find((step) => seconds / step <= LABELS) ?? 7200;
-}
 
 /** The buttons that move the clock. */
 export function Transport({ replay, children }: { replay: Replay; children?: ComponentChildren }) {
@@ -138,8 +130,7 @@ function Lanes({ replay, version, percent }: { replay: Replay; version: number; 
     const { dt } = about;
     const [start, end] = [replay.start, replay.end];
     const step = labelStep(end - start);
-    const labels: number[] = [];
-    for (let t = Math.ceil(start / step) * step; t <= end + 1e-9; t += step) labels.push(t);
+    const labels = labelTimes(start, end);
     const fine = step / 10;
     let ticks = "";
     // Counted from zero, so that each tenth tick has the place of its label.
