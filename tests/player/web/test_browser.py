@@ -58,6 +58,8 @@ def test_a_person_plays_a_bot_to_the_end(person: Any) -> None:
     assert any("N·s" in row for row in rows)
     assert re.match(r"\d+ ms", mira.page.inner_text("[data-test=rtt]"))
     winner = mira.evaluate("window.__test.state().result.winner")
+    assert mira.page.locator("[data-test=quick]").count() == 0
+    assert "in the rematch" in mira.page.inner_text("[data-test=chat-closed]")  # where one can talk now
     mira.page.click("[data-test=over] [data-test=watch-again]")
     mira.until("Boolean(window.__replay && window.__replay.drawn())")
     token = mira.page.url.partition("/r/")[2][:8]

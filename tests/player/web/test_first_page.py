@@ -228,8 +228,8 @@ def test_a_sign_is_said_with_one_press(person: Any) -> None:
 
 
 def test_a_turn_is_notified_while_the_tab_is_hidden(person: Any) -> None:
-    """Only with the consent of the browser, and only there: the next turn comes while another tab is in front. It is also
-    notified, and in the title, where the page shows the lobbies."""
+    """Only with the consent of the browser, and only there: the next turn comes while another tab is in front. It is
+    also notified, and in the title, where the page shows the lobbies."""
     mira = person("Mira", **WIDE)
     mira.context.grant_permissions(["notifications"])
     mira.page.add_init_script(

@@ -154,8 +154,8 @@ def test_a_turn_is_seen_from_elsewhere_and_played_on_a_phone(person: Any) -> Non
 
 
 def test_a_window_that_is_left_for_the_lobbies_leaves_the_seat_to_the_other_one(person: Any) -> None:
-    """The first window of two has no connection to the match, does not say that it is one's turn, and shows the lobbies.
-    The second one plays on. One press in the first takes the seat back."""
+    """The first window of two has no connection to the match, does not say that it is one's turn, and shows the
+    lobbies. The second one plays on. One press in the first takes the seat back."""
     mira = person("Mira", **PHONE)
     practise(mira)
     assert mira.page.title() == "Your turn · Tussle"

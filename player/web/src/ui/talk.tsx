@@ -92,6 +92,11 @@ export function Chat({ client, class: extra = "" }: { client: SessionClient; cla
         ))}
         {!count && <li style={{ display: "block" }} class="mute">{closed ? t("talk.no-messages") : t("talk.say-hello")}</li>}
       </ul>
+      {state.phase === "over" && client.role === "player" && (
+        <p class="small mute" style={{ padding: "0 16px 12px" }} data-test="chat-closed">
+          {t(state.startedAt > 0 ? "talk.closed-with-the-match" : "talk.closed")}
+        </p>
+      )}
       {!closed && client.mySeat !== null && <Quick onSay={(text) => void send(text)} />}
       {!closed && <SayForm hint={t("talk.message-everyone")} onSay={(text) => void send(text)} maxLength={CHAT_LENGTH} button={t("talk.send")} icon="up" />}
       {problem && <p class="small" role="alert" style={{ padding: "0 16px 10px", color: "var(--contact)" }}>{problem}</p>}

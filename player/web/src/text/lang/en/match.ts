@@ -243,6 +243,8 @@ export const match = {
   "talk.send": "Send",
   "talk.your-turn": "Your turn",
   "talk.say-hello": "Say hello.",
+  "talk.closed": "The chat closed with the session.",
+  "talk.closed-with-the-match": "The chat closed with the match. You can go on talking in the rematch, or beside the recording.",
   "talk.no-messages": "No messages.",
   "talk.what-happened": "What happened",
   "talk.message-everyone": "Message everyone",
