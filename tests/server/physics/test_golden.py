@@ -52,6 +52,8 @@ def test_another_cpu_computes_the_same_bits() -> None:
         pytest.skip("QEMU-USER IS MISSING: the hashes of another CPU were not compared")
     program = (
         "import json\n"
+        "from tussle.server.solver.kernels import load_kernels\n"
+        "load_kernels()\n"  # before anything else loads them in numba's own way, which takes twice as long
         "from numpy._core._multiarray_umath import __cpu_features__ as has\n"
         "from tests.server.physics.test_determinism import last_hash\n"
         f"print(json.dumps([has['AVX2'], has['AVX512F'], [last_hash(*one) for one in {EMULATED!r}]]))"
