@@ -79,5 +79,5 @@ export default defineConfig({
   },
   server: { proxy: { "/api": "http://127.0.0.1:8420", "/ws": { target: "ws://127.0.0.1:8420", ws: true }, "/replay": { target: "ws://127.0.0.1:8420", ws: true } } },
   plugins: [shortNames(), preloadFonts(), compress()],
-  test: { include: ["test/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 }, // beside other work
+  test: { include: ["test/**/*.test.ts"], pool: "threads", isolate: false, testTimeout: 60_000, hookTimeout: 60_000 }, // beside other work
 } as Parameters<typeof defineConfig>[0] & { test: unknown });
