@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.changed import chosen_tests
+from tests.support.changed import chosen_tests, main
 from tests.support.paths import ROOT
 
 TESTS = {
@@ -18,6 +18,7 @@ TESTS = {
     "tests/server/test_app.py": "from tests.support.stack import Stack\n",
     "tests/test_tidy.py": "",
     "tests/compose/test_files.py": "",
+    "tests/player/web/test_generated.py": "",
 }
 
 
@@ -32,12 +33,32 @@ TESTS = {
         (["tests/support/stack.py"], ["tests/test_tidy.py", "tests/server/test_app.py"]),
         (["compose/Dockerfile"], ["tests/compose/test_files.py", "tests/test_tidy.py"]),
         (["lobby/text.py"], ["tests/test_tidy.py"]),
+        (["player/web/src/stage/pace.ts"], ["tests/player/web/test_generated.py", "tests/test_tidy.py"]),
         ([], ["tests/test_tidy.py"]),
     ],
 )
 def test_the_nearest_tests_come_first(changed: list[str], chosen: list[str]) -> None:
     """A module has its own test, then those that import it; a supporting file has those that import it."""
     assert chosen_tests(changed, TESTS, TESTS.__contains__) == chosen
+
+
+def test_what_the_unit_tests_of_the_page_import_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sources and tests in TypeScript that are there; no style sheet, and no file that was deleted."""
+    files = [
+        "src/stage/pace.ts",
+        "src/deleted.ts",
+        "src/style/base.css",
+        "client/index.ts",
+        "test/store.test.ts",
+        "build.py",
+    ]
+    changed = [f"player/web/{name}" for name in files] + ["lobby/text.py"]
+    monkeypatch.setattr("tests.support.changed.changed_files", lambda base: changed)
+    assert main(["--web", "main"]) == 0
+    there = ("src/stage/pace.ts", "client/index.ts", "test/store.test.ts")
+    assert capsys.readouterr().out.split() == [f"player/web/{name}" for name in there]
 
 
 @pytest.mark.parametrize("workers", [[], ["-p", "xdist", "-n", "2"]], ids=["alone", "workers"])

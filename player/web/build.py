@@ -5,7 +5,7 @@
     python player/web/build.py --dev     build if needed, and install what the tests need too
     python player/web/build.py --hash    print the hash of the sources, and build nothing
     python player/web/build.py --missing print the package with the Node that a build needs, if one needs it
-    python player/web/build.py --test    check the types and run the unit tests
+    python player/web/build.py --test [FILE ...]  check the types and run the unit tests: all, or those of the files
     python player/web/build.py --client FOLDER    build the package @tussle/client and pack it into the folder
 
 The hatchling hook (hatch_build.py) calls this in the install step, with the Node of the wheel
@@ -92,15 +92,20 @@ def any_npm() -> tuple[list[str], dict[str, str]] | None:
     return npm, env
 
 
-def run_tests() -> int:
-    """Check the types and run the unit tests. Returns the exit code; 0 without Node."""
+def run_tests(changed: list[str]) -> int:
+    """Check the types and run the unit tests; with changed files only those that import one of them. Returns the exit
+    code; 0 without Node."""
     found = any_npm()
     if found is None:
         sys.stderr.write("tussle: THE WEB CLIENT WAS NOT TESTED: there is no Node.js (>= 20.19)\n")
         return 0
     npm, env = found
     steps = [] if (WEB / "node_modules" / "vitest").is_dir() else [[*npm, "ci", "--no-audit", "--no-fund"]]
-    steps += [[*npm, "run", "--silent", "check"], [*npm, "run", "--silent", "test"]]
+    related = ["exec", "--", "vitest", "related", "--run", "--passWithNoTests", *changed]
+    steps += [
+        [*npm, "run", "--silent", "check"],
+        [*npm, *(related if changed else ["run", "--silent", "test"])],
+    ]
     for step in steps:
         code = subprocess.run(step, cwd=WEB, env=env, timeout=TIMEOUT_S, check=False).returncode
         if code:
@@ -185,7 +190,7 @@ def main() -> int:
         sys.stdout.write("" if is_current() or any_npm() else NODE)
         return 0
     if "--test" in sys.argv:
-        return run_tests()
+        return run_tests([str(Path(name).resolve()) for name in sys.argv[sys.argv.index("--test") + 1 :]])
     if "--client" in sys.argv:
         problem = pack_client(Path(sys.argv[sys.argv.index("--client") + 1]))
         if problem:

@@ -1,4 +1,5 @@
 """``python -m tests.support.changed [BASE]``: the test files for what has changed, nearest first, one a line.
+``python -m tests.support.changed --web [BASE]``: the changed files of the web client that its unit tests import.
 
     tests/lobby/test_names.py       changed itself
     lobby/names.py                  -> tests/lobby/test_names.py, then the tests that import tussle.lobby.names
@@ -24,6 +25,7 @@ ALWAYS = ("tests/test_layers.py", "tests/test_tidy.py", "tests/test_reference.py
 READERS = {
     "docs/": ("tests/test_tutorial.py", "tests/test_streams_doc.py", "tests/test_query.py"),
     "README.md": ("tests/test_examples.py", "tests/test_query.py"),
+    "player/web/": ("tests/player/web/test_generated.py",),
     "examples/": ("tests/test_examples.py",),
     "compose/": ("tests/compose/test_files.py", "tests/compose/test_store_users.py"),
     "run": ("tests/test_run.py",),
@@ -33,6 +35,8 @@ READERS = {
     "build_db.py": ("tests/test_build_db.py",),
 }
 """Beginning of a path -> tests that read such files without an import."""
+WEB = re.compile(r"player/web/(src|client|test)/.*\.tsx?$")
+"""Files of the web client that its unit tests are, or import."""
 
 
 def _git(*arguments: str) -> list[str]:
@@ -71,12 +75,19 @@ def chosen_tests(changed: Iterable[str], tests: dict[str, str], exists: Callable
 
 
 def main(arguments: list[str]) -> int:
+    web = "--web" in arguments
+    arguments = [one for one in arguments if one != "--web"]
     tests = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
     try:
         changed = changed_files(arguments[0] if arguments else "main")
     except (OSError, subprocess.CalledProcessError):
         sys.stderr.write("tussle: --quick compares with the branch main of a git clone\n")
         return 2
+    if web:
+        sys.stdout.write(
+            "".join(f"{path}\n" for path in changed if WEB.match(path) and (ROOT / path).is_file())
+        )
+        return 0
     chosen = chosen_tests(changed, tests, lambda path: (ROOT / path).is_file())
     sys.stdout.write("".join(f"{path}\n" for path in chosen))
     return 0
