@@ -32,7 +32,8 @@ _FIELDS: Final = (
 class RematchPlan:
     """A rematch of the session ``of``. ``lobby``: the one that exists and can be joined, or ''. The rest describes a
     new one: ``known``: the rematch that the session has, whose lobby never began, or ''. ``seat`` and ``body``: of who
-    asks. ``held``: seat -> (player, name) of the other people. ``bots``: how many played, ``skill``: of one of them."""
+    asks. ``held``: seat -> (player, name, body) of the other people. ``bots``: how many played, ``skill``: of one of
+    them."""
 
     of: str
     lobby: str
@@ -44,7 +45,7 @@ class RematchPlan:
     body: str
     known: str
     series: Series
-    held: dict[int, tuple[str, str]]
+    held: dict[int, tuple[str, str, str]]
     hold_ms: int
     bots: int
     skill: str
@@ -55,7 +56,10 @@ class RematchPlan:
 
     def arguments(self) -> list[Argument]:
         """The arguments 31 to 38 of open.lua."""
-        held = {str(seat): {"player": player, "name": name} for seat, (player, name) in self.held.items()}
+        held = {
+            str(seat): {"player": player, "name": name, "body": body}
+            for seat, (player, name, body) in self.held.items()
+        }
         encode = msgspec.json.encode
         return [
             self.known, encode(self.series), encode(held), self.hold_ms, self.bots, self.seat, self.skill,
@@ -113,8 +117,8 @@ class Rematches:
             known=known,
             series=_series(session, series, result, players, members),
             held={
-                (seat - 1) % count: (players[seat], name or "")
-                for seat, (name, kind, _, _) in members.items()
+                (seat - 1) % count: (players[seat], name or "", body or "")
+                for seat, (name, kind, _, body) in members.items()
                 if seat != own and kind != "bot"
             },
             hold_ms=self._hold_ms,

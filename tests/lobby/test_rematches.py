@@ -84,6 +84,21 @@ async def test_two_people_swap_seats_and_keep_bodies_and_score(world: World, rem
     assert (last.series.match, last.series.drawn, last.series.bots) == (4, 1, 0)
 
 
+async def test_who_joins_a_rematch_by_its_code_has_the_body_of_before(
+    world: World, rematches: Rematches
+) -> None:
+    """Without a body of their own choice, as by the link; with one, that one."""
+    for chosen in ("", BODIES[0]):
+        players = await people(world, 3)
+        session = await played(world, players)
+        before = {seat.player: seat.body for seat in (await world.views.view(session)).seats}
+        lobby = (await again(world, rematches, players[0], session)).session
+        for player in players[1:]:
+            await world.seating.join(player, lobby, body=chosen, bodies=BODIES)
+        now = {seat.player: seat.body for seat in (await world.views.view(lobby)).seats}
+        assert now == (before | dict.fromkeys(players[1:], chosen) if chosen else before)
+
+
 async def test_all_who_ask_at_once_get_one_lobby(world: World, rematches: Rematches) -> None:
     """Three people read that there is no rematch before any of them opens one: one lobby exists, the others are refused
     because somebody was faster, and get a seat in that lobby when they ask again. Nothing is opened twice."""

@@ -19,7 +19,7 @@
 --      35 bodies of the seats (JSON), 36 seat of the host or '', 37 root of the tree, 38 entry of the tree (JSON),
 --      39 lifetime of the tree [ms] or 0, 40 most entries of a tree, 41.. seats that are out
 --      Of a rematch 31 the rematch that the session is known to have or '', 32 series (JSON),
---      33 held seats (JSON, seat -> {player, name}), 34 how long they are held [ms], 35 bots that it asks for,
+--      33 held seats (JSON, seat -> {player, name, body}), 34 how long they are held [ms], 35 bots that it asks for,
 --      36 seat of the host, 37 skill of the bots, 38 lifetime of the request [ms]
 -- A rematch and the field `rematch` of the session that it repeats are written together, once.
 -- Returns {OK, seat, ''} | {OK, seat, address|player}: that owner holds as many bots as it may, so that the lobby will

@@ -100,7 +100,7 @@ local function take_seat(player_key, member_key, player, body, preferred, ready,
     local seat = choose_seat(size, wanted, player)
     body = redis.call('HGET', session_key, 'fixed.' .. whole(seat)) or body
     if body == '' then
-        body = pick_body(size, cjson.decode(preferred))
+        body = held_body(player) or pick_body(size, cjson.decode(preferred))
     end
     local who = redis.call('HMGET', player_key, 'name', 'kind', 'skill')
     local at = now_ms()

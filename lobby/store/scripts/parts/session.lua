@@ -61,6 +61,17 @@ local function read_held()
     return held, till
 end
 
+-- The body that a player had in the match before a rematch, whose seats are held; nil: none.
+local function held_body(player)
+    local held = redis.call('HGET', session_key, 'held')
+    for _, one in pairs(held and cjson.decode(held) or {}) do
+        if one.player == player and one.body ~= '' then
+            return one.body
+        end
+    end
+    return nil
+end
+
 -- Whether a player may take one of the free seats; '': a player for whom none is held. held: of read_held.
 local function may_take(size, held, player)
     for seat = 0, size - 1 do
