@@ -128,11 +128,12 @@ IN_SIGHT = """(() => {
 """Whether the clock, the players, the mat and the controls of a turn are in sight, one below the other."""
 
 
-@pytest.mark.parametrize("size", [4, 6])
-def test_the_mat_is_in_sight_with_all_players_on_a_phone(person: Any, size: int) -> None:
+@pytest.mark.parametrize(("mode", "size"), [("Duel", 4), ("Duel", 6), ("Curling", 4)])
+def test_the_mat_is_in_sight_with_all_players_on_a_phone(person: Any, mode: str, size: int) -> None:
     """Several rows of players and a hint leave room for it on the screen, above the controls of the turn."""
     mira = person("Mira", viewport={"width": 390, "height": 700}, has_touch=True, is_mobile=True)
     mira.go()
+    mira.page.click(f"[role=radio]:has-text('{mode}')")
     mira.page.click(f"[aria-label=Seats] >> text={size}")
     mira.page.click("[data-test=play-now]")
     mira.page.wait_for_selector("[data-test=launch]:enabled")
@@ -145,7 +146,7 @@ def test_the_mat_is_in_sight_with_all_players_on_a_phone(person: Any, size: int)
     mira.page.click("[data-test=hint-skip]")
     mira.page.wait_for_selector("[data-test=hint]", state="detached")
     assert mira.evaluate(IN_SIGHT) == seen
-    mira.shoot(f"phone-{size}-seats")
+    mira.shoot(f"phone-{mode.lower()}-{size}")
     mira.leave()
 
 

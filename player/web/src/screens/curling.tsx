@@ -83,7 +83,7 @@ function Players({ client, state }: { client: SessionClient; state: SessionState
           const left = Math.max(0, curling.stones - (curling.thrown[seat.seat] ?? 0));
           const classes = ["pc", turn ? "turn" : "", turn && mine && state.phase === "acting" ? "now" : "", seat.out ? "out" : "", seat.connected || seat.kind === "bot" ? "" : "away"].join(" ");
           return (
-            <li class={classes} key={seat.seat} aria-current={turn ? "true" : undefined}>
+            <li class={classes} key={seat.seat} data-seat={seat.seat} aria-current={turn ? "true" : undefined}>
               <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={34} />
               <div class="pb">
                 <div class="row">
