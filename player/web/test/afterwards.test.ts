@@ -11,15 +11,17 @@ const series = { match: 3, wins: [{ player: "a", name: "a", won: 1 }, { player: 
 describe("the end of a match", () => {
   it("adds this match to the score of the series, by person and not by seat", () => {
     const seats = [seat(0, "b"), seat(1, "a")];
-    expect(seriesScore(series, seats, null)).toEqual({ match: 3, won: [0, 1], drawn: 1 });
-    expect(seriesScore(series, seats, { winner: 0 })).toEqual({ match: 3, won: [1, 1], drawn: 1 });
-    expect(seriesScore(series, seats, { winner: null })).toEqual({ match: 3, won: [0, 1], drawn: 2 });
-    expect(seriesScore(null, seats, { winner: 1 })).toEqual({ match: 1, won: [0, 1], drawn: 0 });
+    const won = (one: ReturnType<typeof seriesScore>) => ({ match: one.match, won: one.sides.map((side) => side.won), drawn: one.drawn });
+    expect(won(seriesScore(series, seats, null))).toEqual({ match: 3, won: [0, 1], drawn: 1 });
+    expect(won(seriesScore(series, seats, { winner: 0 }))).toEqual({ match: 3, won: [1, 1], drawn: 1 });
+    expect(won(seriesScore(series, seats, { winner: null }))).toEqual({ match: 3, won: [0, 1], drawn: 2 });
+    expect(won(seriesScore(null, seats, { winner: 1 }))).toEqual({ match: 1, won: [0, 1], drawn: 0 });
   });
 
-  it("counts the wins of all bots together, since other bots come each time", () => {
-    const seats = [seat(0, "a"), seat(1, "x", "bot"), seat(2, "y", "bot")];
-    expect(seriesScore({ ...series, bots: 2 }, seats, { winner: 2 }).won).toEqual([1, 3, 3]);
+  it("counts the wins of all bots together and once, since other bots come each time", () => {
+    const seats = [seat(0, "x", "bot"), seat(1, "a"), seat(2, "y", "bot")];
+    const { sides } = seriesScore({ ...series, bots: 2 }, seats, { winner: 2 });
+    expect(sides).toEqual([{ seats: [seats[0], seats[2]], won: 3 }, { seats: [seats[1]], won: 1 }]);
   });
 
   it("names pairs that hurt each other, the greatest first, and no seat that hurt itself", () => {

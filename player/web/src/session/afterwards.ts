@@ -4,22 +4,24 @@ import { t } from "../text/words";
 import type { RatingChange, Series } from "../wire/messages";
 import type { BestHit, Seat } from "./state";
 
-/** Matches won in a row of rematches: of each seat, and those that nobody won. */
+/** Matches won in a row of rematches: of each side, and those that nobody won. */
 export interface Score {
   /** The number of the match that is played, or that was played last. */
   readonly match: number;
-  readonly won: readonly number[];
+  /** A person, or all bots: they are others in each match, and share one score. */
+  readonly sides: readonly { readonly seats: readonly Seat[]; readonly won: number }[];
   readonly drawn: number;
 }
 
-/** The score of the series, with this match if it has a result. Bots are others in each match and share one score. */
+/** The score of the series, with this match if it has a result. */
 export function seriesScore(series: Series | null, seats: readonly Seat[], result: { readonly winner: number | null } | null): Score {
-  const before = (seat: Seat): number => (seat.kind === "bot" ? (series?.bots ?? 0) : (series?.wins.find((one) => one.player === seat.player)?.won ?? 0));
   const winner = result === null ? null : seats.find((seat) => seat.seat === result.winner);
-  const wins = (seat: Seat): boolean => Boolean(winner && (seat === winner || (seat.kind === "bot" && winner.kind === "bot")));
+  const bots = seats.filter((seat) => seat.kind === "bot");
+  const sides = seats.flatMap((seat) => (seat.kind !== "bot" ? [[seat]] : seat === bots[0] ? [bots] : []));
+  const before = (seat: Seat): number => (seat.kind === "bot" ? series?.bots : series?.wins.find((one) => one.player === seat.player)?.won) ?? 0;
   return {
     match: series?.match ?? 1,
-    won: seats.map((seat) => before(seat) + (wins(seat) ? 1 : 0)),
+    sides: sides.map((side) => ({ seats: side, won: before(side[0]!) + (winner && side.includes(winner) ? 1 : 0) })),
     drawn: (series?.drawn ?? 0) + (result !== null && !winner ? 1 : 0),
   };
 }

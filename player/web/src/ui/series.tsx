@@ -1,4 +1,4 @@
-// The score of a series of rematches: a mark and a number for each seat. Nothing in the first match.
+// The score of a series of rematches: a number for each person, and one for all bots. Nothing in the first match.
 
 import { seriesScore } from "../session/afterwards";
 import type { SessionState } from "../session/state";
@@ -14,11 +14,13 @@ export function SeriesScore({ state, again = false }: { state: SessionState; aga
   return (
     <p class="series" data-test="series">
       <span class="small mute">{t("series.match", { match: score.match })}</span>
-      {state.seats.map((seat, index) => (
-        <span class="row" key={seat.seat}>
-          <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={20} />
-          <span class="vh">{t("series.has-won", { name: shortName(seat.name) })}</span>
-          <b class="data">{score.won[index]}</b>
+      {score.sides.map(({ seats, won }) => (
+        <span class="row" key={seats[0]!.seat}>
+          {seats.map((seat) => (
+            <Mark key={seat.seat} mark={markOfSeat(seat.seat)} name={seat.name} size={20} />
+          ))}
+          <span class="vh">{seats.length > 1 ? t("series.have-won", { names: seats.map((seat) => shortName(seat.name)).join(", ") }) : t("series.has-won", { name: shortName(seats[0]!.name) })}</span>
+          <b class="data">{won}</b>
         </span>
       ))}
       {score.drawn > 0 && <span class="small mute">{t("series.drawn", { drawn: score.drawn })}</span>}

@@ -238,6 +238,7 @@ export const match = {
   "series.match": "Match {match}",
   "series.drawn": "{drawn} drawn",
   "series.has-won": "{name} has won",
+  "series.have-won": "{names} together have won",
 
   "talk.chat": "Chat",
   "talk.send": "Send",
