@@ -50,6 +50,13 @@ describe("the label of a body", () => {
     expect(nextTo(body, size, [], [], stage)).toEqual({ box: { ...size, x: 250, y: 148 }, side: "above" });
   });
 
+  it("is above it wherever it is, to the last digit", () => {
+    for (let i = 0; i < 500; i++) {
+      const at = { x: 200 + i / 7, y: 150 + i / 11, radius: 20 + i / 13 };
+      expect(nextTo(at, size, [], [], stage).side).toBe("above");
+    }
+  });
+
   it("stays above it where the free place is a little further away", () => {
     const { box, side } = nextTo(body, size, [], [{ ...size, x: 220, y: 165 }], stage);
     expect(side).toBe("above");

@@ -66,7 +66,7 @@ export function nextTo(at: Disc, { width, height }: { readonly width: number; re
     { box: inside(start(1, 0), stage), side: "beside" },
     { box: inside(start(-1, 0), stage), side: "beside" },
   ];
-  const own = { ...at, radius: at.radius - AIR };
+  const own = { ...at, radius: at.radius - AIR - 1 }; // a label that touches its body by rounding does not cover it
   const distance = (box: Box): number => Math.hypot(Math.max(0, Math.abs(at.x - box.x) - width / 2), Math.max(0, Math.abs(at.y - box.y) - height / 2)) - at.radius;
   let best: { box: Box; side: Side } | null = null;
   for (const one of found) {
