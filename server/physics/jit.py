@@ -9,6 +9,8 @@ replay. Where one rounding pays, the source says so with ``fma``.
 The machine code is made for the CPU baseline of the architecture (lobby/cpu_baseline.py): it has the same bits on all
 machines, and the cache may be moved to another one.
 
+An index of an element may not be negative: it does not count from the end, and nothing checks it (whole_program.py).
+
 The cache is one folder per version of the sources, in ``NUMBA_CACHE_DIR`` or beside the modules. numba itself notices
 a change only in the file of the compiled function, and would keep a caller that contains the old code of its callees.
 The cache does not depend on the path of the sources, so that all installations of one version can share a folder.
