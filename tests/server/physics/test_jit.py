@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -16,6 +17,38 @@ from tests.support.paths import ROOT
 from tussle.server.physics import solver
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
+
+COMPILERS = {"kernel", "inner", "inlined", "jit"}
+"""The names of the decorators that compile a function."""
+
+
+def negative_indices(source: str) -> list[int]:
+    """The lines of kernels with an element at a negative constant."""
+    found = []
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, ast.FunctionDef) or not any(
+            isinstance(one, ast.Name) and one.id in COMPILERS for one in function.decorator_list
+        ):
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.Subscript):
+                indices = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+                found += [
+                    node.lineno
+                    for one in indices
+                    if isinstance(one, ast.UnaryOp) and isinstance(one.op, ast.USub)
+                ]
+    return found
+
+
+def test_no_kernel_counts_from_the_end() -> None:
+    """An element at a negative index is outside of its array in the stored machine code."""
+    kernels = [*(ROOT / "server/physics").glob("*.py"), *(ROOT / "lobby/wire").glob("delta_*.py")]
+    kernels += (ROOT / "server/recordings/export").glob("raster*.py")
+    found = {path.name: negative_indices(path.read_text()) for path in kernels}
+    assert not any(found.values()), found
+    assert negative_indices("@inner\ndef last(x, i):\n    return x[i, -1] + x[:-1]") == [3]
+
 
 PROGRAM = """
 import tussle.server.physics.friction as friction
