@@ -157,6 +157,27 @@ def test_pip_installs_where_uv_fails(tmp_path: Path, works: bool) -> None:
     )
 
 
+@pytest.mark.parametrize(("works", "programs"), [(True, ["base"]), (False, ["base", "waited", "python"])])
+def test_the_machines_pip_fetches_uv_while_the_environment_gets_its_own(
+    tmp_path: Path, works: bool, programs: list[str]
+) -> None:
+    """Where it has no pip, or cannot fetch uv, the environment's pip is waited for and fetches it."""
+    for name, code in (("base", 0 if works else 1), ("python", 0)):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*"\nexit {code}\n')
+        (tmp_path / name).chmod(0o755)
+    known = function_of("await_pip") + function_of("fetch_uv")
+    program = "set -euo pipefail\ntrue & pip=$!\n" + known
+    program += 'wait() { command wait "$@"; echo waited; }\nfetch_uv'
+    done = subprocess.run(
+        ["bash", "-c", program], cwd=tmp_path,
+        env={"PATH": str(path_without_uv(tmp_path)), "venv": "v", "base": str(tmp_path / "base"),
+             "python": str(tmp_path / "python")},
+        capture_output=True, text=True, check=False, timeout=20,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == programs
+
+
 def path_without_uv(folder: Path) -> Path:
     """A folder with the programs that the function needs."""
     (folder / "bin").mkdir()
