@@ -164,6 +164,7 @@ def test_a_window_that_is_left_for_the_lobbies_leaves_the_seat_to_the_other_one(
     second.wait_for_selector("[data-test=launch]:enabled")
     arrived(mira, "[data-test=stopped]")
     mira.until("!document.title.includes('Your turn')")
+    assert mira.page.locator("[data-test=leave]").count() == 0  # it would give up that seat
     mira.page.click("[data-test=to-lobbies]")
     arrived(mira, ".dock")
     second.tap("[data-test=launch]")

@@ -70,7 +70,7 @@ function Live({ client }: { client: SessionClient }) {
         <button class="btn ghost s sq mid-only" aria-label={t("session.log-and-chat")} aria-pressed={drawer} onClick={() => setDrawer(!drawer)}>
           <Icon name="list" />
         </button>
-        {plays ? (
+        {stopped ? null : plays ? (
           <Confirm class="btn ghost s" text={t("session.leave")} question={t("session.give-up")} label={t("session.the-match")} onConfirm={leave} test="leave" />
         ) : (
           <button class="btn ghost s" onClick={leave} data-test="leave">
