@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { damageByPair, harder, ratingChange, seriesScore } from "../src/session/afterwards";
+import { boutScore, damageByPair, harder, ratingChange, seriesScore } from "../src/session/afterwards";
 import { UNTOUCHED } from "../src/session/state";
 import type { Seat } from "../src/session/state";
 
@@ -22,6 +22,13 @@ describe("the end of a match", () => {
     const seats = [seat(0, "x", "bot"), seat(1, "a"), seat(2, "y", "bot")];
     const { sides } = seriesScore({ ...series, bots: 2 }, seats, { winner: 2 });
     expect(sides).toEqual([{ seats: [seats[0], seats[2]], won: 3 }, { seats: [seats[1]], won: 1 }]);
+  });
+
+  it("says the bouts of the winner first, and nothing of a match without bouts", () => {
+    expect(boutScore([1, 2], 1)).toBe("2 to 1");
+    expect(boutScore([2, 0, 1], 0)).toBe("2 to 1 to 0");
+    expect(boutScore([], 1)).toBe("");
+    expect(boutScore([1, 1], null)).toBe("");
   });
 
   it("names pairs that hurt each other, the greatest first, and no seat that hurt itself", () => {

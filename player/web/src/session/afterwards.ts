@@ -26,6 +26,14 @@ export function seriesScore(series: Series | null, seats: readonly Seat[], resul
   };
 }
 
+/** The bouts of a match in words, those of the winner first, as in "2 to 1"; "" where it had only one. */
+export function boutScore(bouts: readonly number[], winner: number | null): string {
+  const own = winner === null ? undefined : bouts[winner];
+  if (own === undefined) return "";
+  const others = bouts.filter((_, seat) => seat !== winner).sort((a, b) => b - a);
+  return [own, ...others].join(` ${t("result.to")} `);
+}
+
 /** The damage of each pair of seats that hurt each other, the greatest first. */
 export function damageByPair(damage: readonly (readonly number[])[]): { by: number; to: number; damage: number }[] {
   return damage

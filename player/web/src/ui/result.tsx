@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { api, busy, leave, nextOpponent, now, rematch, watchAgain } from "../app/store";
-import { damageByPair, ratingChange } from "../session/afterwards";
+import { boutScore, damageByPair, ratingChange } from "../session/afterwards";
 import type { SessionClient } from "../session/client";
 import { bestEnd } from "../session/curling";
 import type { Seat, SessionState } from "../session/state";
@@ -97,12 +97,13 @@ export function Result({ client, state, won }: { client: SessionClient; state: S
         : state.status === "timed_out"
           ? t("result.the-lobby-closed")
           : t("result.a-draw");
+  const bouts = cause === "bouts" ? boutScore(state.bouts, state.result?.winner ?? null) : "";
   const asked = after?.rematch ?? null;
   const player = client.role === "player";
   return (
     <section class="tile over cl" aria-label={t("result.result")} data-test="over">
       <div class="row title">
-        <h1>{heading}</h1>
+        <h1>{bouts ? `${heading}, ${bouts}` : heading}</h1>
         <SeriesScore state={state} again={asked !== null} />
       </div>
       <Numbers state={state} view={after} mine={mine ?? null} />

@@ -206,6 +206,7 @@ export const match = {
   "result.a-draw": "A draw",
   "result.result": "Result",
   "result.rematch": "Rematch",
+  "result.to": "to",
   "result.the-lobby-closed": "The lobby closed",
   "result.join-the-rematch": "Join the rematch",
   "result.seat": "Seat {seat}",
