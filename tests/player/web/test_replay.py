@@ -120,12 +120,13 @@ COVERED = """(() => {
 
 @pytest.mark.parametrize(("width", "height"), WIDTHS)
 def test_nothing_covers_the_mat_or_the_timeline(person: Any, width: int, height: int) -> None:
-    """At its first and last moment the playhead crosses no letter. On a phone, the buttons of the camera are below the
-    stage, and act."""
+    """At its first and last moment the playhead crosses no letter, not even that of a short last turn. On a phone,
+    the buttons of the camera are below the stage, and act."""
     mira = person("Mira")
     watch_again(mira)
     mira.page.set_viewport_size({"width": width, "height": height})
     mira.evaluate("document.fonts.ready.then(() => true)")
+    mira.evaluate("document.querySelector('.turns i:last-child').style.left = 'calc(100% - 8px)'")
     for key in ("Home", "End"):
         mira.page.keyboard.press(key)
         mira.await_frame()

@@ -147,7 +147,7 @@ function Lanes({ replay, version, percent }: { replay: Replay; version: number; 
         <div class="turns" aria-hidden="true">
           {story.turns.map((turn) => (
             <i key={turn.from} title={t("timeline.s-turn", { seat: name(turn.seat) })} style={{ left: percent(turn.from * drawn.dt), right: `calc(100% - ${percent(turn.to * drawn.dt)})`, background: `var(--p${markOfSeat(turn.seat) + 1})`, color: [2, 6].includes(markOfSeat(turn.seat)) ? "#fff" : "#12211D" }}>
-              {initial(name(turn.seat))}
+              <b>{initial(name(turn.seat))}</b>
             </i>
           ))}
         </div>
