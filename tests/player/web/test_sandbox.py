@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.player.web.test_lobby import PHONE, open_lobby
@@ -175,3 +176,38 @@ def test_a_finger_drags_a_body_on_a_phone(person: Any) -> None:
     mira.until(f"{BOX}.leases.length === 0")
     for one in (mira, kei):
         one.leave()
+
+
+def test_what_is_said_of_a_bad_line_is_true_of_a_sandbox(person: Any) -> None:
+    """Of others only where there are some, and of their play only if the server is there."""
+    mira, kei = person("Mira"), person("Kei")
+    cut = {"on": False}
+    sockets: list[Any] = []
+
+    def connect(socket: Any) -> None:
+        if cut["on"]:
+            socket.close()
+        else:
+            sockets.append(socket)
+            socket.connect_to_server()
+
+    def said(slow: str, lost: str) -> None:
+        mira.evaluate("window.__test.slow(400)")
+        mira.page.wait_for_selector(f"[data-test=slow] >> text={slow}")
+        cut["on"] = True
+        sockets[-1].close()
+        mira.page.wait_for_selector(f"[data-test=lost] >> text=/{lost} *Trying again/")
+        cut["on"] = False
+        mira.page.wait_for_selector("[data-test=lost]", state="detached")
+
+    mira.page.route_web_socket(re.compile(r"/ws$"), connect)
+    mira.go()
+    mira.page.click("[role=radio]:has-text('Sandbox')")
+    mira.page.click("[data-test=play-now]")
+    mira.page.wait_for_selector("[data-test=palette]")
+    mira.until("Boolean(window.__test) && window.__test.places().length > 0")
+    said("What you hold follows your hand later.", "What you hold is let go.")
+    mira.leave()
+    mira.page.wait_for_selector("[data-test=find]")
+    enter(mira, kei)
+    said("the others see it later too.", "The others play on, unless the server itself is down.")

@@ -145,16 +145,22 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
   return null;
 }
 
+/** Whether somebody else has a seat. */
+function isShared(state: SessionState): boolean {
+  return state.seats.length > 1;
+}
+
 /** What a lost connection means for a seat, in its mode. */
 function whileAway(state: SessionState): string {
   if (state.phase === "lobby" || state.phase === "over") return "";
   if (hasTurns(state)) return t("banners.your-seat-is-kept-your");
-  return state.mode === "sandbox" ? t("banners.your-seat-is-kept-what") : t("banners.your-seat-is-kept");
+  if (state.mode !== "sandbox") return t("banners.your-seat-is-kept");
+  return t("banners.your-seat-is-kept-what") + (isShared(state) ? ` ${t("banners.the-others-play-on")}` : "");
 }
 
 /** What a slow connection does, in a mode. */
 function whenSlow(state: SessionState, plays: boolean): string {
   if (hasTurns(state)) return plays ? t("banners.the-picture-runs-a-little-2") : t("banners.the-picture-runs-a-little");
-  if (state.mode === "sandbox") return plays ? t("banners.what-you-hold-follows-your") : t("banners.the-picture-runs-a-little");
+  if (state.mode === "sandbox") return plays ? t(isShared(state) ? "banners.what-you-hold-follows-your" : "banners.what-you-hold-follows") : t("banners.the-picture-runs-a-little");
   return state.mode === "spring-damper" ? t("banners.the-curves-are-drawn-a") : t("banners.the-picture-runs-a-little");
 }
