@@ -29,6 +29,9 @@ MISFITS = """(() => {
 })()"""
 """The controls that overlap, and the rows of choices that are wider than their place."""
 
+SKILL_ROWS = """new Set([...document.querySelectorAll("[aria-label='How bots play'] button")]
+  .map((one) => one.getBoundingClientRect().top)).size"""
+
 STAGES = """
 window.__stages = [];
 const see = () => {
@@ -80,6 +83,7 @@ def test_controls_do_not_overlap(person: Any, width: int) -> None:
     mira.page.wait_for_selector("[data-test=sessions] [aria-label=Ended] li")
     mira.evaluate("document.fonts.ready.then(() => true)")
     assert mira.evaluate(MISFITS) == []
+    assert mira.evaluate(SKILL_ROWS) == 1
     rows = mira.evaluate("fetch('/api/leaderboard/duel').then((answer) => answer.json())")["rows"]
     mira.go(f"/#/p/{rows[0]['player']}")
     mira.page.wait_for_selector("[data-test=recordings] [data-session]")
