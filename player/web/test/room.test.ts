@@ -157,11 +157,34 @@ describe("Room", () => {
     expect([room.link.value, room.presenter.value, room.scrubbed?.frame]).toEqual(["here", "ada", 8]);
   });
 
-  it("gives up a server that has no rooms", () => {
-    for (let i = 0; i < 6; i++) {
+  const refuse = (times: number): void => {
+    for (let i = 0; i < times; i++) {
       Socket.made.at(-1)!.onclose({ code: 1006, reason: "" });
       vi.advanceTimersByTime(20_000);
     }
+  };
+
+  it("comes back to a room that it was in, however long the server is away", () => {
+    refuse(20);
+    expect(room.link.value).toBe("lost");
+    Socket.made.at(-1)!.onopen();
+    Socket.made.at(-1)!.hear("welcome", welcome);
+    expect(room.link.value).toBe("here");
+  });
+
+  it("says that an open connection is silent", () => {
+    vi.advanceTimersByTime(3000);
+    expect([room.link.value, room.quiet.value]).toEqual(["here", true]);
+    socket.hear("pong", {});
+    expect(room.quiet.value).toBe(false);
+  });
+
+  it("gives up a server that has no rooms", async () => {
+    room.dispose();
+    room = new (await import("../src/replay/room")).Room("k7qm2xpv", () => "secret");
+    Socket.made.at(-1)!.onclose({ code: 1006, reason: "" });
+    expect(room.link.value).toBe("connecting");
+    refuse(6);
     expect(room.link.value).toBe("none");
   });
 });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.support.person import in_browser, serious
@@ -51,6 +52,26 @@ def test_nobody_waits_in_a_mode_without_turns(person: Any) -> None:
     first.locator("[data-test=ground-data]").fill('{"kind": "gravity", "d": {"strength": 5}}')
     first.locator("[data-test=ground-send]").click()
     mira.page.wait_for_selector("[data-test=ground-log] summary >> text=1 ← ack")
+
+
+def test_a_seat_without_an_answer_says_so(person: Any) -> None:
+    """The server falls silent for all seats, and comes back."""
+    mira = person("Mira")
+    answers = {"on": True}
+
+    def connect(socket: Any) -> None:
+        server = socket.connect_to_server()
+        server.on_message(lambda data: socket.send(data) if answers["on"] else None)
+
+    mira.page.route_web_socket(re.compile(r"/ws$"), connect)
+    mira.go("/playground")
+    mira.page.click("[data-test=ground-begin]")
+    turns = "[data-test=ground-0] [data-test=ground-turn]"
+    mira.page.wait_for_selector(f"{turns} >> text=/Its turn|Waits/")
+    answers["on"] = False
+    mira.page.wait_for_selector(f"{turns} >> text=No answer")
+    answers["on"] = True
+    mira.page.wait_for_selector(f"{turns} >> text=/Its turn|Waits/")
 
 
 def test_params_that_a_mode_refuses_are_explained(person: Any) -> None:

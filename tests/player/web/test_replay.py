@@ -159,6 +159,35 @@ def test_the_first_view_of_a_recording_is_kept(person: Any) -> None:
     )
 
 
+def test_the_loss_of_a_room_is_shown_until_it_is_back(person: Any) -> None:
+    """A server that falls silent, and then a lost connection, have words; the bookmarks come back by themselves."""
+    mira = person("Mira")
+    answers = {"on": True}
+    sockets: list[Any] = []
+
+    def connect(socket: Any) -> None:
+        if not answers["on"]:
+            socket.close()
+            return
+        server = socket.connect_to_server()
+        server.on_message(lambda data: socket.send(data) if answers["on"] else None)
+        sockets.append(socket)
+
+    mira.page.route_web_socket(re.compile(r"/replay/"), connect)
+    watch_again(mira)
+    mira.page.wait_for_selector("[data-test=bookmark-name]")
+    assert mira.page.locator("[data-test=room-lost]").count() == 0
+    answers["on"] = False
+    mira.page.wait_for_selector("[data-test=room-lost] >> text=The server does not answer.")
+    sockets[-1].close()
+    mira.page.wait_for_selector("[data-test=room-lost] >> text=Connection lost.")
+    assert serious(mira.page) == []
+    mira.shoot("replay-lost")
+    answers["on"] = True
+    mira.page.wait_for_selector("[data-test=room-lost]", state="detached")
+    mira.page.wait_for_selector("[data-test=bookmark-name]")
+
+
 def test_an_upload_is_watched_like_any_recording(person: Any, tmp_path: Path) -> None:
     """A copy of some frames, sent by a script, has a page of its own with the frames and the room."""
     mira = person("Mira")

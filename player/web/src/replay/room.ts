@@ -61,7 +61,7 @@ const SCRUB_MS = 33;
 const BEAT_MS = 1500;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 8000;
-/** Failed connections in a row after which the room counts as unreachable. */
+/** Failed connections in a row after which a room that this page was never in counts as unreachable. */
 const HOPELESS = 4;
 const CHAT_KEPT = 200;
 
@@ -69,6 +69,8 @@ type Data = Record<string, unknown>;
 
 export class Room {
   readonly link: Signal<RoomLink> = signal("connecting");
+  /** Whether nothing is heard, although the connection is open. */
+  readonly quiet: Signal<boolean> = signal(false);
   /** This player. */
   readonly you: Signal<string> = signal("");
   /** The first of `count` members. */
@@ -100,6 +102,7 @@ export class Room {
   private retry = 0;
   private beat = 0;
   private closed = false;
+  private wasHere = false;
   private sentAt = 0;
   private waiting: Place | null = null;
   private timer = 0;
@@ -119,6 +122,7 @@ export class Room {
           this.pingedAt = performance.now();
           this.send({ t: "ping", d: {} });
         },
+        quiet: (quiet) => (this.quiet.value = quiet),
         lost: (code, _reason, wasOpen) => this.lost(code, wasOpen),
       },
     );
@@ -191,6 +195,7 @@ export class Room {
       case "welcome":
         this.tries = 0;
         this.link.value = "here";
+        this.wasHere = true;
         this.connection.setServers(textsOf(d["servers"]));
         this.you.value = textOf(part(d, "you")["player"]);
         this.connectionName = textOf(part(d, "you")["connection"]);
@@ -300,8 +305,8 @@ export class Room {
       this.mine.value = false;
     });
     this.tries = wasOpen ? 1 : this.tries + 1;
-    const over = code === CLOSE.REPLACED || code === CLOSE.VERSION_MISMATCH || this.tries >= HOPELESS;
-    this.link.value = over ? "none" : "lost";
+    const over = code === CLOSE.REPLACED || code === CLOSE.VERSION_MISMATCH || (!this.wasHere && this.tries >= HOPELESS);
+    this.link.value = over ? "none" : this.wasHere ? "lost" : "connecting";
     if (over) return;
     if (!wasOpen || code === CLOSE.SHUTTING_DOWN) this.connection.moveOn();
     const wait = retryDelay(FIRST_RETRY_MS, LAST_RETRY_MS, this.tries);

@@ -101,13 +101,14 @@ function Player({ client, all, column, onSeat }: { client: SessionClient; all: r
   const seat = client.mySeat;
   const me = state.seats.find((one) => one.seat === seat);
   const mine = state.turnSeat === seat && state.phase === "acting";
+  const lost = client.link.value.kind === "lost" || client.quietSince.value !== null;
   return (
     <section class="tile ground-player" aria-label={t("playground.player", { column: column + 1 })} data-test={`ground-${column}`}>
       <header>
         {me && <Mark mark={markOfSeat(me.seat)} name={me.name} size={22} />}
         <h2>{me ? shortName(me.name) : "…"}</h2>
         <span class="sp" />
-        <span class={mine ? "tag run" : "tag end"} data-test="ground-turn">{state.phase === "over" ? t("playground.over") : mine ? t("playground.its-turn") : state.status === "running" && state.turnSeat !== null ? t("playground.waits") : state.status}</span>
+        <span class={lost ? "tag bad" : mine ? "tag run" : "tag end"} data-test="ground-turn">{lost ? t("playground.no-answer") : state.phase === "over" ? t("playground.over") : mine ? t("playground.its-turn") : state.status === "running" && state.turnSeat !== null ? t("playground.waits") : state.status}</span>
         <select class="btn s" aria-label={t("playground.seat")} value={String(all.indexOf(client))} onChange={(event) => onSeat(Number(event.currentTarget.value))}>
           {all.map((_, index) => (
             <option key={index} value={index}>

@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { go } from "../app/route";
-import { api, busy, client, ensureMe, fork, join, newFrom, playsAtOnce, replay as show } from "../app/store";
+import { api, busy, client, ensureMe, fork, join, newFrom, playsAtOnce, replay as show, watchedRoom } from "../app/store";
 import { entitle } from "../app/turn";
 import { wantedTier } from "../app/settings";
 import { treeRows } from "../replay/forktree";
@@ -53,6 +53,7 @@ export function ReplayScreen({ token }: { token: string }) {
         const made = new Room(token, () => api.token);
         replay.enter(made);
         setRoom(made);
+        watchedRoom.value = made;
       },
       () => {}, // without a login there is no room; the recording can be watched
     );
@@ -63,6 +64,7 @@ export function ReplayScreen({ token }: { token: string }) {
     addEventListener("hashchange", moved);
     return () => {
       stopped = true;
+      watchedRoom.value = null;
       removeEventListener("hashchange", moved);
       replay.dispose();
     };

@@ -3,7 +3,7 @@
 
 import type { SessionClient } from "../session/client";
 import { route } from "../app/route";
-import { client, notice, now, online, silent } from "../app/store";
+import { client, notice, now, online, silent, watchedRoom } from "../app/store";
 import { hasTurns, pausedBecause } from "../session/state";
 import type { SessionState } from "../session/state";
 import { minutes } from "../text/format";
@@ -14,12 +14,20 @@ import { SeatNote } from "./seatnote";
 export function Banners() {
   const current = client.value;
   const shown = notice.value;
+  const room = watchedRoom.value;
   return (
     <div class="notes" role="region" aria-label={t("banners.notices")}>
       {!current && (!online.value || silent.value) && (
         <div class="note signal" data-test="offline">
           <span role="alert">
             <b>{t("banners.the-server-does-not-answer")}</b>{" "}{t("banners.the-list-is-old-this")}
+          </span>
+        </div>
+      )}
+      {room && (room.link.value === "lost" || room.quiet.value) && (
+        <div class="note signal" data-test="room-lost">
+          <span role="alert">
+            <b>{room.link.value === "lost" ? t("banners.connection-lost") : t("banners.the-server-does-not-answer")}</b>{" "}{t("banners.what-is-loaded-can-be")}
           </span>
         </div>
       )}

@@ -132,6 +132,7 @@ export const operators = {
   "playground.seats": "Seats",
   "playground.begin": "Begin",
   "playground.waits": "Waits",
+  "playground.no-answer": "No answer",
   "playground.tussle": "Tussle",
   "playground.its-turn": "Its turn",
   "playground.messages": "Messages",

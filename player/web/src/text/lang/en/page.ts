@@ -98,6 +98,7 @@ export const page = {
   "banners.caught-up": "{events} caught up.",
   "banners.the-picture-runs-a-little-2": "The picture runs a little behind; your turn clock does not.",
   "banners.your-seat-is-kept-what": "Your seat is kept. What you hold is let go.",
+  "banners.what-is-loaded-can-be": "What is loaded can be watched. Members, bookmarks and chat come back with the connection.",
   "banners.the-others-play-on": "The others play on, unless the server itself is down.",
   "banners.what-you-hold-follows": "What you hold follows your hand later.",
   "banners.what-you-hold-follows-your": "What you hold follows your hand later; the others see it later too.",
