@@ -410,6 +410,7 @@ class Server:
                     group.create_task(self.reporter.follow_orders(), name="orders"),
                     group.create_task(self._every(DEADLINE_POLL_S, self._run_due), name="deadlines"),
                     group.create_task(self.holder.watch(), name="holder"),
+                    group.create_task(self.holder.announce_outages(), name="outages"),
                     group.create_task(self.session_changes.keep(), name="session_changes"),
                     group.create_task(self._every(MEMORY_POLL_S, self.store_memory.look), name="memory"),
                     group.create_task(self._every(SETTLE_S, self.reservations.settle), name="reservations"),

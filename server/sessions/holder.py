@@ -271,6 +271,17 @@ class Holder:
             ) as error:  # Fenced: the lease must be taken again; otherwise the store is unreachable
                 log.warning("store_waiting", work="look_around", error=error.message)
 
+    async def announce_outages(self) -> None:
+        """Tell the members of all sessions when the lease has lapsed, until cancelled. A run that waits for the store
+        learns of it only when that call has failed."""
+        lapsed = False
+        while True:
+            await asyncio.sleep(self._settings.lease_ms / 6000)
+            before, lapsed = lapsed, not self._context.lease.held()
+            if before and lapsed:  # seen twice: a process that was stopped for a while renews it first
+                for run in self.runs.values():
+                    run.announce_outage()
+
     async def look_around(self) -> None:
         """Claim sessions without a holder; restore those that the store assigns to this server. Raises StoreError."""
         lease = self._context.lease

@@ -99,6 +99,8 @@ class Run:
         self._handover_target: HolderAddress | None = None
         self._paused = False
         self._clock_stopped = False
+        self._outage = -1
+        """The lapse of the lease that the members were told of."""
         self._unattended = False
         self._attendance = Attendance(self._settings.idle_s, self._settings.unattended_s)
         self._ending = False
@@ -127,6 +129,12 @@ class Run:
         """Ask the store before the next step whether this server still holds the session."""
         self._lapses_seen = -1
         self._wake.set()
+
+    def announce_outage(self) -> None:
+        """The lease has lapsed: tell the members, once, that the session is paused."""
+        if self._outage != self._lease.lapses and not self.core.over:
+            self._outage = self._lease.lapses
+            self._audience.notify("paused", "the store does not answer")
 
     def hand_over_to(self, target: HolderAddress) -> None:
         """Hand the session over to ``target`` at the next tick boundary."""
@@ -382,7 +390,7 @@ class Run:
         if lease.held() and lease.lapses == self._lapses_seen:
             return
         if not lease.held():
-            self._audience.notify("paused", "the store does not answer")
+            self.announce_outage()
             log.warning("session_paused", token=short(self.token), tick=self.core.tick)
             await lease.ready()
         lapses, away_s = lease.lapses, lease.away_s - self._away_s
