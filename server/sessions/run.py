@@ -100,7 +100,7 @@ class Run:
         self._paused = False
         self._clock_stopped = False
         self._outage = -1
-        """The lapse of the lease that the members were told of."""
+        """The lapse of the lease that the members were notified of."""
         self._unattended = False
         self._attendance = Attendance(self._settings.idle_s, self._settings.unattended_s)
         self._ending = False

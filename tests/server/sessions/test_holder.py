@@ -229,8 +229,8 @@ async def test_an_absence_during_a_pause_takes_nothing_from_the_turn(site: Site)
 async def test_members_learn_of_a_store_that_hangs_while_the_run_waits_for_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run waits for the journal and sees no lapse of the lease. The members are told once all the same, and that
-    the session goes on once the store answers."""
+    """The run waits for the journal and sees no lapse of the lease. The members are notified once all the same, and
+    when the store answers and the session goes on."""
     one = await site.node("one")
     token, run = await site.duel(one)
     answers, journal = asyncio.Event(), run._publication.journal
@@ -248,10 +248,10 @@ async def test_members_learn_of_a_store_that_hangs_while_the_run_waits_for_it(
     announcing = asyncio.create_task(one.holder.announce_outages())
     one.tasks[0].cancel()  # it renews no more
 
-    async def told() -> bool:
+    async def notified() -> bool:
         return bool(notices)
 
-    await until(told)
+    await until(notified)
     assert notices == ["paused the store does not answer"]
     one.tasks[0] = asyncio.create_task(one.lease.keep())
     answers.set()
