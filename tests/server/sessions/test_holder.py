@@ -226,41 +226,6 @@ async def test_an_absence_during_a_pause_takes_nothing_from_the_turn(site: Site)
     await site.said(token, "turn_started", 2)
 
 
-async def test_members_learn_of_a_store_that_hangs_while_the_run_waits_for_it(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The run waits for the journal and sees no lapse of the lease. The members are notified once all the same, and
-    when the store answers and the session goes on."""
-    one = await site.node("one")
-    token, run = await site.duel(one)
-    answers, journal = asyncio.Event(), run._publication.journal
-
-    async def hang(batch: Any) -> Any:
-        await answers.wait()
-        return await journal(batch)
-
-    notices: list[str] = []
-    monkeypatch.setattr(run._publication, "journal", hang)
-    monkeypatch.setattr(
-        run._audience, "notify", lambda state, reason, _=0: notices.append(f"{state} {reason}")
-    )
-    waiting = admitted(run, run.core.seat or 0, 1)
-    announcing = asyncio.create_task(one.holder.announce_outages())
-    one.tasks[0].cancel()  # it renews no more
-
-    async def notified() -> bool:
-        return bool(notices)
-
-    await until(notified)
-    assert notices == ["paused the store does not answer"]
-    one.tasks[0] = asyncio.create_task(one.lease.keep())
-    answers.set()
-    await waiting
-    await site.said(token, "turn_started", 2)
-    assert notices == ["paused the store does not answer", "resumed "]
-    announcing.cancel()
-
-
 async def test_the_next_holder_ends_a_session_whose_end_was_asked_for(site: Site) -> None:
     """An operator ends the session while its holder is dead and no server has claimed it."""
     one = await site.node("one")

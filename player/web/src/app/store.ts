@@ -8,7 +8,6 @@ import type { Join, LeaderboardRow } from "../wire/answers";
 import type { Beginning, BodyEntry, ReadyMesh, Template } from "../wire/api";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
-import type { Room } from "../replay/room";
 import { FAR_AWAY, SessionClient } from "../session/client";
 import { group, parseCode } from "../text/format";
 import { REFUSALS } from "./refusals";
@@ -74,8 +73,6 @@ export const leaderboard = signal<readonly LeaderboardRow[] | null>(null);
 export const lobbyRtt = signal<number | null>(null);
 /** Whether the server does not answer the lobby page's pings, on a connection that is open. */
 export const silent = signal(false);
-/** The room of the recording that is on the page. */
-export const watchedRoom = signal<Room | null>(null);
 
 /** The name in the field: empty for a guest that asked for none and has two words from the server. */
 export const wantedName = signal(me.value && !(me.value.guest && !me.value.name.includes("#")) ? (me.value.name.split("#")[0] ?? "") : "");

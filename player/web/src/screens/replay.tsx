@@ -2,9 +2,10 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { go } from "../app/route";
-import { api, busy, client, ensureMe, fork, join, newFrom, playsAtOnce, replay as show, watchedRoom } from "../app/store";
+import { api, busy, client, ensureMe, fork, join, newFrom, playsAtOnce, replay as show } from "../app/store";
 import { entitle } from "../app/turn";
 import { wantedTier } from "../app/settings";
+import { watchedRoom } from "../app/watched";
 import { treeRows } from "../replay/forktree";
 import { Replay } from "../replay/replay";
 import { DEFAULT_VIEW, Room } from "../replay/room";

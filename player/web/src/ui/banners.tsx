@@ -3,7 +3,8 @@
 
 import type { SessionClient } from "../session/client";
 import { route } from "../app/route";
-import { client, notice, now, online, silent, watchedRoom } from "../app/store";
+import { client, notice, now, online, silent } from "../app/store";
+import { watchedRoom } from "../app/watched";
 import { hasTurns, pausedBecause } from "../session/state";
 import type { SessionState } from "../session/state";
 import { minutes } from "../text/format";
