@@ -298,6 +298,10 @@ def pytest_configure(config: pytest.Config) -> None:
         os.kill(os.getpid(), number)
 
     signal.signal(signal.SIGTERM, interrupt)
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # a shell in the background: children would ignore it, too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     worker: dict[str, Any] = getattr(config, "workerinput", {})
     if worker and is_spare(worker["workerid"], worker["workercount"]):
         os.nice(NICE)

@@ -282,8 +282,8 @@ async def test_sigterm_ends_everything_cleanly(whole_store: str) -> None:
         port = server.url.rpartition(":")[2]
         async with duel(server.url) as game:
             await game.turn()
+            await until(lambda: len(children(server.pid)) == 2, "both solver processes", 30.0)
             below = children(server.pid)
-            assert len(below) == 2
             assert await server.end() == 0
             for line in game.lines:
                 assert (await line.end())[0] == 4001

@@ -158,7 +158,8 @@ def test_keys_are_changed_and_act_as_they_are_set(person: Any, screen: str) -> N
     mira.until("document.activeElement.type === 'search'")
     mira.page.click("[data-test=practise]")
     mira.page.wait_for_selector("[data-test=launch]:enabled")
-    mira.page.wait_for_selector("[data-test=hint] >> text=Or aim with J → ↑ ↓, and press K.")
+    hint = "it flies the other way." if screen == "phone" else "Or aim with J → ↑ ↓, and press K."
+    mira.page.wait_for_selector(f"[data-test=hint] >> text={hint}")
     press("?")
     mira.page.wait_for_selector("[data-test=keys] >> text=bearing")
     shown = mira.page.inner_text("[data-test=keys]")

@@ -141,7 +141,7 @@ export function Result({ client, state, won }: { client: SessionClient; state: S
 function Numbers({ state, view, mine }: { state: SessionState; view: SessionView | null; mine: Seat | null }) {
   const stones = state.mode === "curling";
   const result = state.result;
-  const scored = stones || state.seats.some((seat) => seat.full !== null); // a mode of one's own may count neither
+  const scored = stones || state.seats.some((seat) => seat.full); // a mode of one's own may count neither
   const gained = (result?.xp.length ?? 0) > 0;
   const places = [...state.seats].sort((a, b) => (a.place ?? 9) - (b.place ?? 9));
   const ratings = view?.ratings ?? [];
