@@ -139,7 +139,8 @@ def test_a_hint_is_shown_once_and_the_practice_mat_has_no_clock(person: Any) -> 
     assert mira.page.locator("[data-test=hint]").count() == 0
     assert mira.page.get_attribute("[role=timer]", "aria-label") == "no turn clock"
     after = mira.evaluate("window.__test.state().brief.positions[1]")
-    assert max(abs(a - b) for a, b in zip(before, after, strict=True)) < 0.01
+    moved = max(abs(a - b) for a, b in zip(before, after, strict=True))
+    assert moved < 0.4  # m: a lozenge balances on its tip, and may fall over
     mira.leave()
 
 
