@@ -62,8 +62,8 @@ def readable(symbol: str) -> str:
     return f"{module}.{name[2][: int(name[1])]}" if name else module
 
 
-def write_map(folder: Path) -> None:
-    """Write the names of the kernels of ``minimise_potential`` where perf looks for those of this process."""
+def write_map(folder: Path, names: Path) -> None:
+    """Write the names of the kernels of ``minimise_potential`` into ``names``. folder: for the program itself."""
     overload = next(iter(minimise_potential.overloads.values()))
     program = folder / "program.o"
     program.write_bytes(programs[overload.library.name])
@@ -80,7 +80,7 @@ def write_map(folder: Path) -> None:
         for at, size, kind, name in symbols
         if kind in "tTwW"
     ]
-    Path(f"/tmp/perf-{os.getpid()}.map").write_text("\n".join(lines))
+    names.write_text("\n".join(lines))
 
 
 def sample(folder: Path, work: Any) -> Counter[str]:
@@ -125,12 +125,15 @@ def main() -> None:
         for _ in range(options.ticks):
             after, _ = step(model, after)
 
+    names = Path(
+        f"/tmp/perf-{os.getpid()}.map"
+    )  # where perf looks for those of this process, on every machine
     with tempfile.TemporaryDirectory() as name:
-        write_map(Path(name))
         try:
+            write_map(Path(name), names)
             found = sample(Path(name), work)
         finally:
-            Path(f"/tmp/perf-{os.getpid()}.map").unlink(missing_ok=True)
+            names.unlink(missing_ok=True)
     total = sum(found.values())
     last = options.skip + options.ticks - 1
     lines = [
